@@ -1,0 +1,1 @@
+"""DECIDE: which plane is sharp where."""

@@ -1,0 +1,1 @@
+"""OPEN: readers that turn files into `Slide`s."""

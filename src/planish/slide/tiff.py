@@ -1,0 +1,128 @@
+"""The TIFF family: OME-TIFF, SVS, NDPI and any other pyramidal or plain TIFF, with all of their planes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from planish.errors import PlanishError, SlideError, UnsupportedSlide
+from planish.model import Level, Plane
+from planish.slide.base import Associated, Slide, Source
+from planish.slide.layout import Layout, ndpi_layout, plain_layout, svs_layout
+from planish.slide.ome import ome_layout
+from planish.slide.page import ByteFile, ChunkCache, TiffImage
+
+_LAYOUTS: dict[str, Callable[[tifffile.TiffFile], Layout]] = {
+    "ndpi": ndpi_layout,
+    "svs": svs_layout,
+    "ome": ome_layout,
+}
+
+
+class TiffSlide(Slide):
+    """A slide of the TIFF family, planes sorted by physical z whatever the file order.
+
+    Holds the page index and at most `planish.slide.page.CACHE_BYTES` of decoded strips; tiles are decoded when asked.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        assert isinstance(source, Path)
+        self._tif = open_tiff(source)
+        self._file = ByteFile(source)
+        try:
+            layout = self._sort()
+            self._take(layout)
+        except PlanishError:
+            self.close()
+            raise
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+            self.close()
+            raise SlideError(f"{source}: its TIFF structure is damaged ({error}); export it again") from error
+
+    def _sort(self) -> Layout:
+        for flag, layout in _LAYOUTS.items():
+            if getattr(self._tif, f"is_{flag}"):
+                return layout(self._tif)
+        return plain_layout(self._tif)
+
+    def _take(self, layout: Layout) -> None:
+        order = np.argsort([np.inf if z is None else z for z in layout.z_um], kind="stable")
+        cache = ChunkCache()
+        self._images = [
+            [[TiffImage(page, self._file, cache) for page in pages] for pages in layout.planes[index]] for index in order
+        ]
+        self._check_planes()
+        self.levels = self._levels()
+        self.planes = tuple(Plane(index, layout.z_um[place]) for index, place in enumerate(order))
+        image = self._images[0][0][0]
+        count = sum(image.samples for image in self._images[0][0])
+        self.dtype = image.dtype
+        self.channels = ("R", "G", "B") if image.samples == 3 else tuple(str(index) for index in range(count))
+        if layout.channels and len(layout.channels) == count:
+            self.channels = layout.channels
+        self.metadata = layout.metadata
+        self.associated = Associated(layout.associated)
+
+    def _check_planes(self) -> None:
+        def shape(levels: list[list[TiffImage]]) -> list[tuple[int, int, int]]:
+            return [(images[0].width, images[0].height, sum(i.samples for i in images)) for images in levels]
+
+        first = shape(self._images[0])
+        for index, levels in enumerate(self._images):
+            if shape(levels) != first:
+                raise SlideError(
+                    f"{self.name}: plane {index} has levels {shape(levels)} (width, height, samples), plane 0 has "
+                    f"{first}; planes must share their pyramid: export the slide again"
+                )
+
+    def _levels(self) -> tuple[Level, ...]:
+        full, levels = self._images[0][0][0], []
+        for index, images in enumerate(self._images[0]):
+            grids = {(i.tile_width, i.tile_height) for plane in self._images for i in plane[index]}
+            if len(grids) > 1:
+                raise UnsupportedSlide(
+                    f"{self.name}: planes are tiled differently on level {index} ({sorted(grids)}); export it again"
+                )
+            image = images[0]
+            down_x, down_y = full.width / image.width, full.height / image.height
+            levels.append(Level(image.width, image.height, image.tile_width, image.tile_height, down_x, down_y))
+        return tuple(levels)
+
+    def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        images = self._images[plane][level]
+        if len(images) == 1:
+            return images[0].read_tile(column, row)
+        return np.concatenate([image.read_tile(column, row) for image in images], axis=2)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tif.close()
+        self._file.close()
+
+
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file with tifffile, its errors turned into ours."""
+    try:
+        # tifffile goes by the suffix; an NDPI under another name would be misread as a plain TIFF.
+        return tifffile.TiffFile(path, is_ndpi=True) if _is_ndpi(path) else tifffile.TiffFile(path, is_ndpi=False)
+    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, struct.error, OSError) as error:
+        raise SlideError(f"{path}: not a readable TIFF ({error}); it may be truncated: export it again") from error
+
+
+def _is_ndpi(path: Path) -> bool:
+    """Whether the first IFD holds Hamamatsu's tag 65420, which tells NDPI's 64-bit offsets from plain TIFF."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        if head[:4] != b"II*\0":
+            return False
+        file.seek(struct.unpack("<I", head[4:])[0])
+        count = file.read(2)
+        tags = file.read(12 * struct.unpack("<H", count)[0]) if len(count) == 2 else b""
+    return any(tags[place : place + 2] == b"\x8c\xff" for place in range(0, len(tags), 12))

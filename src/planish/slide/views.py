@@ -1,0 +1,122 @@
+"""Slides cut out of other slides: some planes, a region, a coarser level as full size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.errors import OptionError
+from planish.model import Box, EncodedTile, Encoding, Level, Plane
+from planish.slide.base import Slide
+
+
+class _View(Slide):
+    """A slide that reads through another, and closes with it."""
+
+    def __init__(self, slide: Slide) -> None:
+        super().__init__(slide.source)
+        self._slide = slide
+        self.levels, self.planes = slide.levels, slide.planes
+        self.dtype, self.channels = slide.dtype, slide.channels
+        self.metadata, self.associated = slide.metadata, slide.associated
+
+    def close(self) -> None:
+        """Close the slide behind the view."""
+        self._slide.close()
+
+
+class PlaneView(_View):
+    """Some planes of a slide, numbered anew from the lowest."""
+
+    def __init__(self, slide: Slide, planes: Sequence[int]) -> None:
+        super().__init__(slide)
+        for index in planes:
+            slide._check(0, index)
+        if not planes:
+            raise OptionError(f"{slide.name}: no plane chosen; it has planes 0 to {len(slide.planes) - 1}")
+        self._kept = tuple(sorted(set(planes)))
+        self.planes = tuple(Plane(index, slide.planes[kept].z_um) for index, kept in enumerate(self._kept))
+
+    def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        return self._slide.read_tile(level, self._kept[plane], column, row)
+
+    def encoding(self, level: int, plane: int) -> Encoding | None:
+        """Return what the slide behind says."""
+        return self._slide.encoding(level, self._kept[plane])
+
+    def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
+        """Return what the slide behind holds."""
+        return self._slide.encoded_tile(level, self._kept[plane], column, row)
+
+    def encoded_sizes(self, level: int) -> NDArray[np.int64] | None:
+        """Return the sizes of the planes that were kept."""
+        sizes = self._slide.encoded_sizes(level)
+        return None if sizes is None else sizes[list(self._kept)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PlaneView, (self._slide, self._kept)
+
+
+class RegionView(_View):
+    """A rectangle of a slide, and the pyramid from one of its levels down.
+
+    Parameters
+    ----------
+    slide : Slide
+        The whole.
+    level : int
+        The level of `slide` that becomes full size.
+    region : Box or None
+        In level-0 pixels of `slide`; None for all of it.
+
+    The tile grid is the slide's own where the region starts on it, so that tiles are read once, not cut from four.
+    """
+
+    def __init__(self, slide: Slide, level: int = 0, region: Box | None = None) -> None:
+        super().__init__(slide)
+        slide._check(level, 0)
+        full = slide.levels[0]
+        region = region or Box(0, 0, full.width, full.height)
+        x, y, width, height = region
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > full.width or y + height > full.height:
+            raise OptionError(
+                f"{slide.name}: region {x},{y},{width},{height} is not inside the slide, "
+                f"which is {full.width} × {full.height} px"
+            )
+        self._level, self._region = level, region
+        self._boxes = [_scaled(region, level) for level in slide.levels[level:]]
+        base = self._boxes[0]
+        self.levels = tuple(
+            replace(level, width=b.width, height=b.height, downsample_x=base.width / b.width,
+                    downsample_y=base.height / b.height)
+            for level, b in zip(slide.levels[level:], self._boxes, strict=True)
+        )  # fmt: skip
+        scale = slide.levels[level]
+        meta = slide.metadata
+        self.metadata = replace(
+            meta,
+            mpp_x=meta.mpp_x and meta.mpp_x * scale.downsample_x,
+            mpp_y=meta.mpp_y and meta.mpp_y * scale.downsample_y,
+            objective_power=meta.objective_power and meta.objective_power / scale.downsample_x,
+        )
+
+    def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        tile, origin = self.levels[level].tile_box(column, row), self._boxes[level]
+        return self._slide.read_region(
+            level + self._level, plane, origin.x + tile.x, origin.y + tile.y, tile.width, tile.height
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RegionView, (self._slide, self._level, self._region)
+
+
+def _scaled(box: Box, level: Level) -> Box:
+    """Return a level-0 box in level pixels, at least one pixel and inside the level."""
+    left, top = int(box.x / level.downsample_x), int(box.y / level.downsample_y)
+    right = min(max(left + 1, round((box.x + box.width) / level.downsample_x)), level.width)
+    bottom = min(max(top + 1, round((box.y + box.height) / level.downsample_y)), level.height)
+    return Box(min(left, right - 1), min(top, bottom - 1), max(1, right - left), max(1, bottom - top))
