@@ -1,0 +1,1 @@
+"""SHOW: records, heatmaps and focus images."""
