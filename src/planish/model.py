@@ -13,15 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from planish.focus.measures import blur_difference, luma
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels = NDArray[Any]
 
 
 class Box(NamedTuple):
@@ -168,11 +165,11 @@ class Stack:
         return tuple(blur_difference(luma(plane)) for plane in self.pixels)
 
     @property
-    def sharpest(self) -> np.ndarray[Any, Any]:
+    def sharpest(self) -> NDArray[Any]:
         """Pixels of the sharpest plane, (height, width, channels)."""
-        return self.pixels[self.sharpness.index(max(self.sharpness))]
+        return np.asarray(self.pixels[self.sharpness.index(max(self.sharpness))])
 
     @property
-    def blurriest(self) -> np.ndarray[Any, Any]:
+    def blurriest(self) -> NDArray[Any]:
         """Pixels of the least sharp plane, (height, width, channels)."""
-        return self.pixels[self.sharpness.index(min(self.sharpness))]
+        return np.asarray(self.pixels[self.sharpness.index(min(self.sharpness))])

@@ -64,7 +64,8 @@ class SurveyRecord:
     """What a survey did, for the record beside the output.
 
     ``decoded`` counts storage tile-planes as the reader does, at the level scored, audit excluded; ``measured`` counts
-    cell-planes scored; ``inferred`` counts specimen cells filled in without a score.
+    cell-planes scored; ``inferred`` counts specimen cells filled in without a score; ``mask_decoded`` counts what told
+    specimen from glass, on whatever level.
     """
 
     scorer: str
@@ -75,10 +76,11 @@ class SurveyRecord:
     why: str
     specimen_cells: int
     glass_cells: int
-    decoded: int
-    measured: int
-    inferred: int
-    specimen_tile_planes: int
+    decoded: int = 0
+    measured: int = 0
+    inferred: int = 0
+    specimen_tile_planes: int = 0
+    mask_decoded: int = 0
     audit: Audit | None = None
     seconds: float = 0.0
 
@@ -123,7 +125,7 @@ class PlaneMap:
         for name in ("plane", "margin", "how", "sharpness"):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"plane map: {name} is {getattr(self, name).shape}, the cell grid is {shape}")
-        if self.plane.size and not (0 <= self.plane.min() and self.plane.max() < len(self.z_um)):
+        if self.plane.size and not (self.plane.min() >= 0 and self.plane.max() < len(self.z_um)):
             raise ValueError(f"plane map: planes must be 0 to {len(self.z_um) - 1}")
 
     @property
@@ -139,7 +141,7 @@ class PlaneMap:
     @property
     def specimen(self) -> NDArray[np.bool_]:
         """(rows, columns): True where the cell holds specimen."""
-        return self.how != How.GLASS
+        return np.asarray(self.how != How.GLASS)
 
     def save(self, path: str | Path) -> None:
         """Write the map as JSON; rows of numbers stay on one line each, so that it can be read and edited."""

@@ -40,7 +40,9 @@ class ImagesSlide(Slide):
         self.associated = first.associated
         self._shared_grid = all(slide.levels == first.levels for slide in self._slides)
         full = first.levels[0]
-        self.levels = first.levels if self._shared_grid else (Level(full.width, full.height, VIRTUAL_TILE, VIRTUAL_TILE),)
+        self.levels = (
+            first.levels if self._shared_grid else (Level(full.width, full.height, VIRTUAL_TILE, VIRTUAL_TILE),)
+        )
         self.planes = tuple(Plane(index, z) for index, z in enumerate(z_um))
 
     def _check_alike(self, paths: list[Path]) -> None:

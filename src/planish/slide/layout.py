@@ -142,7 +142,7 @@ def plain_layout(tif: tifffile.TiffFile) -> Layout:
 
 
 def _reduced(page: tifffile.TiffPage) -> Pages:
-    subpages = as_pages(page.pages) if page.subifds else []
+    subpages = as_pages(page.pages or []) if page.subifds else []
     return [subpage for subpage in subpages if _is_level(subpage, page)]
 
 

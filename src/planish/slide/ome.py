@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from planish.errors import UnsupportedSlide
 from planish.model import SlideMetadata
@@ -36,7 +38,8 @@ def ome_layout(tif: tifffile.TiffFile) -> Layout:
         raise UnsupportedSlide(f"{tif.filename}: holds {sizes['T']} time points; split it into one file each")
     plane_axis = next((axis for axis in "ZQI" if sizes.get(axis, 1) > 1), "Z")
     planes = _planes(main, sizes, plane_axis)
-    associated, further = {}, 0
+    associated: dict[str, Callable[[], NDArray[Any]]] = {}
+    further = 0
     for image, series in zip_longest(images[1:], others):
         if series is None:
             break
@@ -98,7 +101,7 @@ def _um(element: ElementTree.Element, name: str) -> float | None:
 
 
 def _z_um(image: ElementTree.Element | None, count: int) -> list[float | None]:
-    """z of each plane in the order of TheZ: its position, else the spacing times its index."""
+    """Z of each plane in the order of TheZ: its position, else the spacing times its index."""
     positions: dict[int, float] = {}
     for plane in image.iter("Plane") if image is not None else ():
         z = _um(plane, "PositionZ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ class OpenSlideSlide(Slide):
         self.planes = (Plane(0),)
         self.dtype = np.dtype(np.uint8)
         self.channels = ("R", "G", "B")
-        mpp_x, mpp_y, power = (_number(properties.get(f"openslide.{key}")) for key in ("mpp-x", "mpp-y", "objective-power"))
+        mpp_x, mpp_y, power = (
+            _number(properties.get(f"openslide.{key}")) for key in ("mpp-x", "mpp-y", "objective-power")
+        )
         vendor = properties.get("openslide.vendor")
         icc = getattr(self._slide, "color_profile", None)
         self.metadata = SlideMetadata(
@@ -51,7 +54,8 @@ class OpenSlideSlide(Slide):
         )
         background = properties.get("openslide.background-color") or "ffffff"
         self._background = np.array([int(background[place : place + 2], 16) for place in (0, 2, 4)], np.uint16)
-        self.associated = Associated({name: lambda name=name: self._associated(name) for name in self._slide.associated_images})
+        names = self._slide.associated_images
+        self.associated = Associated({name: partial(self._associated, name) for name in names})
 
     def _level(self, index: int) -> Level:
         (width, height), (full_width, full_height) = self._slide.level_dimensions[index], self._slide.dimensions
@@ -70,7 +74,9 @@ class OpenSlideSlide(Slide):
         try:
             return self._flatten(self._slide.read_region(origin, level, (width, height)))
         except openslide.OpenSlideError as error:
-            raise TileError(f"{self.source}: tile ({column}, {row}) of level {level} cannot be read ({error})") from error
+            raise TileError(
+                f"{self.source}: tile ({column}, {row}) of level {level} cannot be read ({error})"
+            ) from error
 
     def _associated(self, name: str) -> NDArray[Any]:
         return self._flatten(self._slide.associated_images[name])

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, TileError, UnsupportedSlide
+from planish.jpeg import read_header
+from planish.model import Encoding
 
 VIRTUAL_TILE = 256
 """Tile size in px served where storage has strips or tiles of unwieldy size."""
@@ -24,7 +27,11 @@ MAX_CHUNK_BYTES = 2 << 30
 """A single strip or tile beyond this is taken for a corrupt header."""
 CACHE_BYTES = 96 << 20
 """Bound of the decoded strips that one slide keeps, so that a row of virtual tiles decodes each strip once."""
-_JPEG2000_YCBCR = 33003
+_JPEG, _JPEG2000_YCBCR = 7, 33003
+_CODECS = {
+    1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000",
+    34712: "jpeg2000", 50000: "zstd",
+}  # fmt: skip
 
 
 class ByteFile:
@@ -110,7 +117,7 @@ class TiffImage:
         sizes = (self._chunk_width, self._chunk_height)
         self.virtual = not all(MIN_CHUNK <= size <= MAX_CHUNK for size in sizes)
         self.tile_width, self.tile_height = (VIRTUAL_TILE, VIRTUAL_TILE) if self.virtual else sizes
-        self._jpeg = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if page.compression == 7 else {}
+        self._jpeg = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if page.compression == _JPEG else {}
         page.decode  # noqa: B018 - tifffile caches its decoder on first access, which must not race between threads
 
     def _check_sizes(self) -> None:
@@ -129,6 +136,22 @@ class TiffImage:
                 "at once; convert the file to a tiled TIFF"
             )
 
+    @cached_property
+    def encoding(self) -> Encoding | None:
+        """How the tiles are compressed, from the first one; None where it is a JPEG that planish could not write."""
+        page = self._page
+        color = {2: "rgb", 6: "ycbcr"}.get(int(page.photometric), "gray")
+        if page.compression != _JPEG:
+            return Encoding(_CODECS.get(int(page.compression), f"tiff-{int(page.compression)}"), color)
+        written = next((index for index, count in enumerate(page.databytecounts) if count), None)
+        if written is None:
+            return None
+        data = self._file.read(page.dataoffsets[written], page.databytecounts[written])
+        try:
+            return read_header((page.jpegheader or b"") + data, page.jpegtables or b"").encoding(color)
+        except SlideError:
+            return None
+
     def read_tile(self, column: int, row: int) -> NDArray[Any]:
         """Decode one tile of the served grid, (height, width, samples), cropped to the image."""
         if not self.virtual:
@@ -140,7 +163,12 @@ class TiffImage:
             for chunk_column in range(left // self._chunk_width, -(-right // self._chunk_width)):
                 x, y = chunk_column * self._chunk_width, chunk_row * self._chunk_height
                 chunk = self._cached_chunk(chunk_column, chunk_row)
-                x0, y0, x1, y1 = max(left, x), max(top, y), min(right, x + chunk.shape[1]), min(bottom, y + chunk.shape[0])
+                x0, y0, x1, y1 = (
+                    max(left, x),
+                    max(top, y),
+                    min(right, x + chunk.shape[1]),
+                    min(bottom, y + chunk.shape[0]),
+                )
                 tile[y0 - top : y1 - top, x0 - left : x1 - left] = chunk[y0 - y : y1 - y, x0 - x : x1 - x]
         return tile
 
@@ -174,7 +202,9 @@ class TiffImage:
         try:
             pixels, _, _ = self._page.decode(data, index, _fullsize=False, **self._jpeg)
         except Exception as error:  # the codecs raise errors of many kinds
-            raise TileError(f"{self._file.path}: tile {index} cannot be decoded ({error}); the file is damaged") from error
+            raise TileError(
+                f"{self._file.path}: tile {index} cannot be decoded ({error}); the file is damaged"
+            ) from error
         if pixels is None:
             return self._blank()
         pixels = pixels[0]

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import PlanishError, SlideError, UnsupportedSlide
-from planish.model import Level, Plane
+from planish.model import Encoding, Level, Plane
 from planish.slide.base import Associated, Slide, Source
 from planish.slide.layout import Layout, ndpi_layout, plain_layout, svs_layout
 from planish.slide.ome import ome_layout
@@ -56,7 +56,8 @@ class TiffSlide(Slide):
         order = np.argsort([np.inf if z is None else z for z in layout.z_um], kind="stable")
         cache = ChunkCache()
         self._images = [
-            [[TiffImage(page, self._file, cache) for page in pages] for pages in layout.planes[index]] for index in order
+            [[TiffImage(page, self._file, cache) for page in pages] for pages in layout.planes[index]]
+            for index in order
         ]
         self._check_planes()
         self.levels = self._levels()
@@ -100,6 +101,12 @@ class TiffSlide(Slide):
         if len(images) == 1:
             return images[0].read_tile(column, row)
         return np.concatenate([image.read_tile(column, row) for image in images], axis=2)
+
+    def encoding(self, level: int, plane: int) -> Encoding | None:
+        """Return how the tiles of a level and plane are compressed, None where channels lie in pages of their own."""
+        self._check(level, plane)
+        images = self._images[plane][level]
+        return images[0].encoding if len(images) == 1 else None
 
     def close(self) -> None:
         """Close the file."""

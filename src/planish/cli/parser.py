@@ -1,0 +1,132 @@
+"""The options of every command, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from planish._version import __version__
+from planish.cli import commands
+from planish.focus.scorers import SCORERS, STEPS
+from planish.fuse.plan import LATER, METHODS
+from planish.model import Box
+
+_FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the `planish` command."""
+    parser = argparse.ArgumentParser(prog="planish", description="Flatten z-stacked slides into one sharp slide.")
+    parser.add_argument("--version", action="version", version=f"planish {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    _info(_command(subparsers, "info", commands.info, "say what a slide holds"))
+    _flatten(_command(subparsers, "flatten", commands.flatten, "write one sharp slide from a z-stack"))
+    _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
+    _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
+    _demo(_command(subparsers, "demo", commands.demo, "make a phantom slide, flatten it, compare it with the truth"))
+    return parser
+
+
+def _command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: commands.Command, text: str
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path, metavar="SLIDE", help=_FORMATS)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _flatten(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path, metavar="SLIDE", help=_FORMATS)
+    parser.add_argument("output", type=Path, metavar="OUT", help="pyramidal TIFF to write")
+    _add_selection(parser)
+    _add_survey(parser)
+    parser.add_argument(
+        "--fuse", default="select", choices=(*METHODS, *LATER), help="how to compose (select; the others come later)"
+    )
+    parser.add_argument("--write", default="auto", choices=("auto", "copy", "encode"), help="copy comes later")
+    parser.add_argument("--quality", type=int, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)")
+    parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
+    _add_running(parser)
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+
+def _heatmap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path, metavar="SLIDE", help=_FORMATS)
+    parser.add_argument("output", type=Path, metavar="OUT.png", help="picture to write")
+    _add_selection(parser)
+    _add_survey(parser)
+    _add_running(parser)
+
+
+def _focus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path, metavar="IMAGE|SLIDE", help=_FORMATS)
+    parser.add_argument("output", type=Path, metavar="OUT.png", help="picture to write")
+    parser.add_argument("--sigma", type=float, default=2.0, help="standard deviation of the Gaussian, px (2)")
+    parser.add_argument("--mask", action="store_true", help="keep the colours of what is sharp, hide the rest")
+    parser.add_argument("--background", default="white", metavar="COLOR", help="what hides it (white)")
+    parser.add_argument("--threshold", type=float, metavar="T", help="sharp from here, 0 to 1 (Otsu's)")
+    parser.add_argument("--plane", type=int, metavar="N", help="focal plane (the middle one)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("planish-demo"), metavar="DIR", help="(planish-demo)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another specimen (0)")
+    parser.add_argument("--size", type=int, default=2048, metavar="PX", help="side of the slide (2048)")
+    parser.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="threads (all cores)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("part of the slide")
+    group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
+    group.add_argument("--region", type=_region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
+    group.add_argument("--planes", type=_planes, default=(None, None), metavar="A:B", help="planes A to B - 1")
+
+
+def _add_survey(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("choosing planes")
+    group.add_argument("--map", type=Path, metavar="MAP", help="use a saved plane map instead of a survey")
+    group.add_argument("--scorer", default="auto", choices=("auto", *SCORERS, "encoded-size"), help="sharpness measure")
+    group.add_argument("--score-level", type=int, metavar="N", help="pyramid level to score (1/4 of full size)")
+    group.add_argument("--step", type=int, default=1, choices=STEPS, help="look at every n-th pixel (1)")
+    group.add_argument("--subtiles", type=int, default=1, metavar="N", help="let the sharpest of N × N parts decide")
+    group.add_argument("--sampler", default="auto", choices=("auto", "dense", "recursive", "bracket"))
+    group.add_argument("--seed", type=int, default=0, help="of probe and audit (0)")
+    group.add_argument("--no-audit", action="store_true", help="do not check a sample of the inferred cells")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="threads (all cores)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _region(text: str) -> Box:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole pixels, e.g. 0,0,4096,4096") from None
+    return Box(x, y, width, height)
+
+
+def _planes(text: str) -> tuple[int | None, int | None]:
+    first, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first) if first else None, int(stop) if stop else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not A:B, e.g. 2:7 for planes 2 to 6") from None

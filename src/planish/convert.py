@@ -1,0 +1,175 @@
+"""One slide, end to end: the only place where the stages meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planish.errors import OptionError, UnsupportedSlide
+from planish.files import check_output, replacing
+from planish.focus.options import SurveyOptions
+from planish.focus.survey import survey
+from planish.fuse.flat import flatten
+from planish.fuse.plan import FuseOptions
+from planish.model import Box
+from planish.planemap import PlaneMap
+from planish.report.record import Run, RunRecord, describe
+from planish.slide.base import Slide
+from planish.slide.open import open_slide
+from planish.slide.views import RegionView
+from planish.write.tiff import WriteOptions, Written, write
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a slide that is worked on.
+
+    Attributes
+    ----------
+    level : int
+        The pyramid level that becomes full size.
+    region : Box or None
+        In level-0 pixels; None for all.
+    planes : tuple of (int or None), length 2
+        First plane and the one after the last; None for open ends.
+    """
+
+    level: int = 0
+    region: Box | None = None
+    planes: tuple[int | None, int | None] = (None, None)
+
+    def of(self, slide: Slide) -> Slide:
+        """Return the part of `slide`, or the slide itself where all of it is wanted."""
+        if self.planes != (None, None):
+            wanted = range(len(slide.planes))[slice(*self.planes)]
+            if not wanted:
+                first, stop = ("" if end is None else end for end in self.planes)
+                raise OptionError(f"planes {first}:{stop} choose none of the planes 0 to {len(slide.planes) - 1}")
+            slide = slide.view(planes=wanted)
+        return RegionView(slide, self.level, self.region) if self.level or self.region else slide
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """How one slide is flattened and written.
+
+    Attributes
+    ----------
+    selection : Selection
+        Which part of the slide.
+    survey, fuse, write : SurveyOptions, FuseOptions, WriteOptions
+        Of the stages.
+    map_path : Path or None
+        A saved plane map to use instead of a survey.
+    source_name : bool
+        Whether the record may name the source file; names can hold a patient's.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    survey: SurveyOptions = field(default_factory=SurveyOptions)
+    fuse: FuseOptions = field(default_factory=FuseOptions)
+    write: WriteOptions = field(default_factory=WriteOptions)
+    map_path: Path | None = None
+    source_name: bool = False
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one conversion, and their record."""
+
+    slide: Path
+    map: Path
+    record_path: Path
+    record: RunRecord
+
+
+def side_file(output: Path, kind: str) -> Path:
+    """Return the path beside an output: ``flat.tif`` has ``flat.map.json`` and ``flat.record.json``."""
+    return output.with_name(f"{output.stem}.{kind}.json")
+
+
+def open_selection(source: Path, selection: Selection) -> Slide:
+    """Open a slide for flattening, all of it or a part.
+
+    Raises
+    ------
+    UnsupportedSlide
+        Where its pixels can be shown but not flattened.
+    """
+    slide = open_slide(source)
+    try:
+        if slide.dtype.kind not in "ui":
+            raise UnsupportedSlide(f"{source}: has {slide.dtype} pixels; only integer ones are flattened: convert it")
+        return selection.of(slide)
+    except Exception:
+        slide.close()
+        raise
+
+
+def convert(
+    source: Path, output: Path, options: ConvertOptions | None = None, progress: Progress | None = None
+) -> Outputs:
+    """Flatten a slide into a pyramidal TIFF, with its plane map and a record beside it.
+
+    Parameters
+    ----------
+    source, output : Path
+        The z-stacked slide, and the TIFF to write.
+    options : ConvertOptions
+        Of every stage.
+    progress : callable
+        Called with (stage, done, total); an exception it raises cancels, and nothing is left behind.
+
+    Raises
+    ------
+    PlanishError
+        Where anything fails; no output is left half-written.
+    """
+    options, run = options or ConvertOptions(), Run("flatten")
+    paths = output, side_file(output, "map"), side_file(output, "record")
+    for path in paths:
+        check_output(path, overwrite=options.write.overwrite)
+    with ExitStack() as stack:
+        with run.stage("open"):
+            slide = stack.enter_context(open_selection(source, options.selection))
+        with run.stage("survey"):
+            focus = _focus(slide, options, progress)
+        map_file, record_file = (
+            stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths[1:]
+        )
+        focus.save(map_file)
+        with run.stage("write"):
+            written = write(flatten(slide, focus, options.fuse), output, options.write, progress)
+        record = run.record(
+            arguments=asdict(options),
+            source=describe(slide, source_name=options.source_name),
+            survey=focus.record,
+            output=_facts(written, focus),
+        )
+        record_file.write_text(record.to_json(), encoding="utf-8")
+    return Outputs(*paths, record)
+
+
+def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> PlaneMap:
+    if options.map_path:
+        return PlaneMap.load(options.map_path)
+    return survey(slide, options.survey, progress)
+
+
+def _facts(written: Written, focus: PlaneMap) -> dict[str, Any]:
+    return {
+        "bytes": written.size,
+        "levels": written.levels,
+        "encoding": {"codec": written.encoding.codec, "color": written.encoding.color,
+                     "subsampling": written.encoding.subsampling},
+        "tiles_encoded": written.tiles_encoded,
+        "tiles_read_back": written.tiles_checked,
+        "planes_used": len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane)),
+    }  # fmt: skip

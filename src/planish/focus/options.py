@@ -1,0 +1,61 @@
+"""`SurveyOptions`: how planes are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planish.errors import OptionError
+from planish.focus.probe import SAMPLERS
+from planish.focus.scorers import STEPS, find_scorer
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyOptions:
+    """How planes are chosen.
+
+    Attributes
+    ----------
+    scorer : str
+        A name of `planish.focus.scorers.SCORERS`, or ``"auto"``.
+    score_level : int or None
+        The pyramid level to score.
+    score_downsample : float or None
+        The same as level-0 pixels per scored pixel, whatever levels the file has; None for both means 4.
+    step : int
+        Look at every step-th pixel: 1, 2, 4 or 8.
+    subtiles : int
+        Score a cell by its sharpest of subtiles × subtiles parts.
+    sampler : str
+        ``"auto"`` (by probing), ``"dense"``, ``"recursive"`` or ``"bracket"``.
+    seed : int
+        Of probe and audit.
+    audit : bool
+        Whether to check a sample of the inferred cells.
+    jobs : int
+        Threads.
+    """
+
+    scorer: str = "auto"
+    score_level: int | None = None
+    score_downsample: float | None = None
+    step: int = 1
+    subtiles: int = 1
+    sampler: str = "auto"
+    seed: int = 0
+    audit: bool = True
+    jobs: int = 2
+
+    def __post_init__(self) -> None:
+        if self.scorer != "auto":
+            find_scorer(self.scorer)
+        if self.sampler not in ("auto", *SAMPLERS):
+            raise OptionError(f"no sampler {self.sampler!r}; use auto, {', '.join(SAMPLERS)}")
+        if self.step not in STEPS or self.subtiles < 1 or self.jobs < 1 or self.seed < 0:
+            raise OptionError(
+                f"survey: step must be one of {STEPS}, subtiles and jobs at least 1, seed not negative; got "
+                f"step {self.step}, subtiles {self.subtiles}, jobs {self.jobs}, seed {self.seed}"
+            )
+        if self.score_downsample is not None and (self.score_downsample < 1 or self.score_level is not None):
+            raise OptionError(
+                f"score_downsample must be at least 1 and goes without score_level, got {self.score_downsample}"
+            )

@@ -1,0 +1,1 @@
+"""COMPOSE: a flat slide out of a z-stack and a plane map."""

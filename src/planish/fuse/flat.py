@@ -1,0 +1,71 @@
+"""`FlatSlide`: a z-stacked slide seen as one sharp plane. Pixels are touched only when a tile is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.fuse.plan import FuseOptions, make_plan
+from planish.model import Encoding, Plane
+from planish.planemap import PlaneMap
+from planish.slide.base import Slide
+
+
+class FlatSlide(Slide):
+    """The flat slide: each cell of the decision grid from its sharpest plane.
+
+    Parameters
+    ----------
+    slide : Slide
+        The z-stack; stays open as long as the flat slide is read, and is closed with it.
+    focus : PlaneMap
+        Which plane is sharp where.
+    options : FuseOptions
+        How to compose.
+
+    A tile holds at most one decoded source tile beside the result in memory.
+    """
+
+    def __init__(self, slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> None:
+        super().__init__(slide.source)
+        self.stack, self.focus, self.options = slide, focus, options or FuseOptions()
+        self._plan = make_plan(slide, focus, self.options)
+        self.levels, self.planes = slide.levels, (Plane(0),)
+        self.dtype, self.channels = slide.dtype, slide.channels
+        self.associated = slide.associated
+        self.metadata = replace(slide.metadata, notes=())
+
+    def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        box = self.levels[level].tile_box(column, row)
+        pieces = list(self._plan.pieces(self.levels[level], box))
+        wanted = dict.fromkeys(plane for plane, _ in pieces)
+        if len(wanted) == 1:
+            return self.stack.read_tile(level, pieces[0][0], column, row)
+        flat = np.empty((box.height, box.width, len(self.channels)), self.dtype)
+        for source_plane in wanted:
+            tile = self.stack.read_tile(level, source_plane, column, row)
+            for piece_plane, (x, y, width, height) in pieces:
+                if piece_plane == source_plane:
+                    part = np.s_[y - box.y : y - box.y + height, x - box.x : x - box.x + width]
+                    flat[part] = tile[part]
+        return flat
+
+    def encoding(self, level: int, plane: int) -> Encoding | None:
+        """Return the source's encoding where all of its planes share one."""
+        encodings = {self.stack.encoding(level, source.index) for source in self.stack.planes}
+        return encodings.pop() if len(encodings) == 1 else None
+
+    def close(self) -> None:
+        """Close the z-stack."""
+        self.stack.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FlatSlide, (self.stack, self.focus, self.options)
+
+
+def flatten(slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> FlatSlide:
+    """Compose the flat slide; see `FlatSlide`."""
+    return FlatSlide(slide, focus, options)

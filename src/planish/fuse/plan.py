@@ -1,0 +1,114 @@
+"""`Plan`: what to do in each cell of the decision grid, and which pieces of which plane make up a box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.errors import OptionError
+from planish.model import Box, Level
+from planish.planemap import PlaneMap
+from planish.slide.base import Slide
+
+METHODS = ("select",)
+LATER = ("feather", "hybrid", "soft", "pick", "clij2", "selective", "laplacian")
+"""Methods that are named but not there yet; asking for one says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuseOptions:
+    """How the flat slide is composed.
+
+    Attributes
+    ----------
+    method : str
+        ``"select"``: each cell from one plane, seams as they fall.
+    """
+
+    method: str = "select"
+
+    def __post_init__(self) -> None:
+        if self.method in LATER:
+            raise OptionError(f"--fuse {self.method} comes with a later version; available now: {', '.join(METHODS)}")
+        if self.method not in METHODS:
+            raise OptionError(f"unknown fusion method {self.method!r}; available: {', '.join(METHODS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The plane to copy each cell from.
+
+    Attributes
+    ----------
+    plane : ndarray of int16, (rows, columns)
+        Plane index of every cell.
+    cell_width, cell_height : int
+        Size of a cell in level-0 pixels.
+    """
+
+    plane: NDArray[np.int16]
+    cell_width: int
+    cell_height: int
+
+    def pieces(self, level: Level, box: Box) -> Iterator[tuple[int, Box]]:
+        """Yield (plane, piece) for each run of cells of one plane that make up a box.
+
+        Parameters
+        ----------
+        level : Level
+            The level that `box` lies on; cell borders are rounded to its pixels.
+        box, piece : Box
+            In level pixels.
+        """
+        rows = _edges(box.y, box.height, self.cell_height / level.downsample_y, self.plane.shape[0])
+        columns = _edges(box.x, box.width, self.cell_width / level.downsample_x, self.plane.shape[1])
+        for row, top, bottom in rows:
+            run = None
+            for column, left, right in columns:
+                plane = int(self.plane[row, column])
+                if run and run[0] == plane:
+                    run = (plane, run[1], right)
+                    continue
+                if run:
+                    yield run[0], Box(run[1], top, run[2] - run[1], bottom - top)
+                run = (plane, left, right)
+            if run:
+                yield run[0], Box(run[1], top, run[2] - run[1], bottom - top)
+
+
+def _edges(start: int, length: int, cell: float, count: int) -> list[tuple[int, int, int]]:
+    """Return (cell index, from, to) along one axis for the level pixels start … start + length."""
+    stop = start + length
+    first, last = max(0, int(start / cell) - 1), min(count - 1, int(stop / cell) + 1)
+    edges = []
+    for index in range(first, last + 1):
+        left = max(start, round(index * cell))
+        right = stop if index == count - 1 else min(stop, round((index + 1) * cell))
+        if right > left:
+            edges.append((index, left, right))
+    return edges
+
+
+def make_plan(slide: Slide, focus: PlaneMap, options: FuseOptions) -> Plan:
+    """Turn a plane map into a plan for `slide`.
+
+    Raises
+    ------
+    OptionError
+        Where the map was made for a slide of other size or with fewer planes.
+    """
+    full = slide.levels[0]
+    if (focus.width, focus.height) != (full.width, full.height):
+        raise OptionError(
+            f"the plane map is for a slide of {focus.width} × {focus.height} px, {slide.name} has "
+            f"{full.width} × {full.height}; make the map from this slide"
+        )
+    if focus.plane.max() >= len(slide.planes):
+        raise OptionError(
+            f"the plane map chooses plane {focus.plane.max()}, {slide.name} has planes 0 to {len(slide.planes) - 1}; "
+            "use the same planes as for the map"
+        )
+    return Plan(focus.plane, focus.cell_width, focus.cell_height)

@@ -1,0 +1,1 @@
+"""Synthetic specimens with known truth, and z-stack files written from them."""

@@ -1,0 +1,1 @@
+"""WRITE: a one-plane slide into a file that opens everywhere."""

@@ -1,0 +1,5 @@
+"""Why a test may skip, and nothing else. `test_project.py` pins this list."""
+
+DATA = "not in PLANISH_TEST_DATA"
+
+ALLOWED = {DATA: "real slides are never committed; they lie beside the checkout, or where PLANISH_TEST_DATA says"}
