@@ -120,7 +120,7 @@ class _NdpiWriter:
 
     def _fill(self, plane: Plane, jpegs: list[BigJpeg], downsamples: list[int]) -> None:
         cascade = Cascade([b // a for a, b in pairwise(downsamples)], self.options.tile)
-        for band in read_bands(self.slide, plane.index, self.options.tile, self.pool):
+        for (band,) in read_bands(self.slide, [plane.index], self.options.tile, self.pool):
             for level, rows in cascade.feed(band):
                 jpegs[level].add(rows, self.pool)
         for level, rows in cascade.finish():

@@ -21,7 +21,7 @@ def write_ome(slide: Slide, file: BinaryIO, options: ContainerOptions, pool: Exe
     tiff = TiffAssembler(file)
     order = file_order(slide, options.shuffle)
     writer = PlaneWriter(slide, options, tiff, pool)
-    ifds = [_ifd(slide, writer.write(plane.index)) for plane in order]
+    ifds = [_ifd(slide, pages) for pages in writer.write(order)]
     described = {**ifds[0].tags, Tag.IMAGE_DESCRIPTION: text(ome_xml(slide, order))}
     tiff.finish([Ifd(described, ifds[0].subifds), *ifds[1:]])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.model import Plane
 from planish.phantom.codec import Codec, choose_codec
 from planish.phantom.options import ContainerOptions
 from planish.phantom.pyramid import Cascade, kept_downsamples, read_bands
@@ -117,21 +118,30 @@ class PlaneWriter:
         full = self.slide.levels[0]
         return kept_downsamples(full.width, full.height, self.options.downsamples)
 
-    def write(self, plane: int, watch: Callable[[NDArray[Any]], None] = lambda band: None) -> list[Page]:
-        """Write a plane and return its pages, full size first; `watch` sees the bands of the smallest."""
-        levels = self.downsamples
-        pages = [self._page(downsample) for downsample in levels]
-        steps = [larger // smaller for smaller, larger in pairwise(levels)]
-        for level, band in self._bands(plane, Cascade(steps, self.options.tile)):
-            pages[level].add(band, self.pool)
-            if level == len(pages) - 1:
-                watch(band)
-        return pages
+    def write(
+        self, planes: Sequence[Plane], watch: Callable[[NDArray[Any]], None] = lambda band: None
+    ) -> list[list[Page]]:
+        """Write planes side by side and return the pages of each, full size first.
 
-    def _bands(self, plane: int, cascade: Cascade) -> Iterator[tuple[int, NDArray[Any]]]:
-        for band in read_bands(self.slide, plane, self.options.tile, self.pool):
-            yield from cascade.feed(band)
-        yield from cascade.finish()
+        `watch` sees the bands of the first plane's smallest page. Held in memory: one band per plane and level.
+        """
+        levels = self.downsamples
+        steps = [larger // smaller for smaller, larger in pairwise(levels)]
+        pages = [[self._page(downsample) for downsample in levels] for _ in planes]
+        cascades = [Cascade(steps, self.options.tile) for _ in planes]
+
+        def add(index: int, bands: Iterable[tuple[int, NDArray[Any]]]) -> None:
+            for level, band in bands:
+                pages[index][level].add(band, self.pool)
+                if index == 0 and level == len(levels) - 1:
+                    watch(band)
+
+        for bands in read_bands(self.slide, [plane.index for plane in planes], self.options.tile, self.pool):
+            for index, band in enumerate(bands):
+                add(index, cascades[index].feed(band))
+        for index, cascade in enumerate(cascades):
+            add(index, cascade.finish())
+        return pages
 
     def _page(self, downsample: int) -> Page:
         full, channels = self.slide.levels[0], len(self.slide.channels)

@@ -23,17 +23,21 @@ def kept_downsamples(width: int, height: int, downsamples: Sequence[int]) -> lis
     return [d for d in downsamples if d == 1 or min(width, height) // d >= _SMALLEST_SIDE]
 
 
-def read_bands(slide: Slide, plane: int, rows: int, pool: Executor) -> Iterator[NDArray[Any]]:
-    """Yield a plane's full-size pixels in bands of so many rows, (rows, width, channels), the last one lower."""
+def read_bands(slide: Slide, planes: Sequence[int], rows: int, pool: Executor) -> Iterator[list[NDArray[Any]]]:
+    """Yield the full-size pixels of planes in bands of so many rows, the last one lower.
+
+    Each item holds (rows, width, channels) per plane. All planes of a box are read together, as a phantom draws what
+    they share only once.
+    """
     full = slide.levels[0]
 
-    def read(box: tuple[int, int, int, int]) -> NDArray[Any]:
-        return slide.read_region(0, plane, *box)
+    def read(box: tuple[int, int, int, int]) -> list[NDArray[Any]]:
+        return [slide.read_region(0, plane, *box) for plane in planes]
 
     for y in range(0, full.height, rows):
         height = min(rows, full.height - y)
         boxes = [(x, y, min(rows, full.width - x), height) for x in range(0, full.width, rows)]
-        yield np.concatenate(list(pool.map(read, boxes)), axis=1)
+        yield [np.concatenate(parts, axis=1) for parts in zip(*pool.map(read, boxes), strict=True)]
 
 
 class Cascade:

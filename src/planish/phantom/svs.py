@@ -34,10 +34,9 @@ def write_svs(slide: Slide, file: BinaryIO, options: ContainerOptions, pool: Exe
     pixels = full.width * full.height * len(slide.planes) * len(slide.channels)
     tiff = TiffAssembler(file, bigtiff=pixels * slide.dtype.itemsize > 2**32)
     writer, smallest = PlaneWriter(slide, options, tiff, pool), _Thumbnail()
-    chain: list[Ifd] = []
-    for plane in file_order(slide, options.shuffle):
-        levels = writer.write(plane.index, (lambda band: None) if chain else smallest.add)
-        chain += [_level_ifd(slide, options, plane, page) for page in levels]
+    order = file_order(slide, options.shuffle)
+    written = zip(order, writer.write(order, smallest.add), strict=True)
+    chain = [_level_ifd(slide, options, plane, page) for plane, pages in written for page in pages]
     codec = choose_codec(replace(options, codec=_strip_codec(options)), slide.dtype, len(slide.channels))
     thumbnail = smallest.pixels
     chain.insert(1, _strips(tiff, thumbnail, codec, _thumbnail_text(slide, options, thumbnail), pool))

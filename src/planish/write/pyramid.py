@@ -32,7 +32,7 @@ def halve(band: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(small.reshape(size[1], size[0], channels))
     quarters = band.reshape(band.shape[0] // 2, 2, band.shape[1] // 2, 2, channels)
     mean = quarters.mean(axis=(1, 3), dtype=np.float64)
-    return (np.rint(mean) if band.dtype.kind in "ui" else mean).astype(band.dtype)
+    return np.asarray((np.rint(mean) if band.dtype.kind in "ui" else mean).astype(band.dtype))
 
 
 class Ladder:
