@@ -14,9 +14,10 @@ SOURCE = Path(planish.__file__).parent
 
 ROOMS = [
     ("_version", "errors"),
-    ("focus.measures",),
+    ("encoding", "focus.measures"),
+    ("jpeg",),
     ("model",),
-    ("files", "jpeg", "planemap", "threads"),
+    ("files", "planemap", "threads"),
     ("slide",),
     ("focus",),
     ("fuse",),

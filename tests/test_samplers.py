@@ -137,13 +137,13 @@ def test_a_second_maximum_is_bracketed_too() -> None:
 def test_small_components_are_scored_in_full() -> None:
     mask = np.zeros((12, 12), bool)
     mask[0, 0] = mask[1, 1] = True
-    mask[4:7, 4:7] = True
-    mask[8:10, 4:9] = True
+    mask[4, 4:7] = True
+    mask[8:10, 4:6] = True
     sampler = BracketSampler(mask, PLANES)
     run(sampler, profiles(np.full(mask.shape, 7.0), PLANES, 0))
     assert (sampler.how[mask[:, 0], 0] == How.DENSE).all()
-    assert (sampler.how[4:7, 4:7] == How.DENSE).all()
-    assert (sampler.how[8:10, 4:9] == How.SAMPLED).all()
+    assert (sampler.how[4, 4:7] == How.DENSE).all()
+    assert (sampler.how[8:10, 4:6] == How.SAMPLED).all()
     assert (sampler.how[~mask] == How.GLASS).all()
 
 

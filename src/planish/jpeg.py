@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
+from planish.encoding import Encoding
 from planish.errors import SlideError
-from planish.model import Encoding
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _DHT, _SOS, _DQT, _DRI, _APP14 = 0xC4, 0xDA, 0xDB, 0xDD, 0xEE

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.encoding import Encoding as Encoding
 from planish.focus.measures import blur_difference, luma
+from planish.jpeg import join
 
 
 class Box(NamedTuple):
@@ -109,38 +111,27 @@ class SlideMetadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the tiles of a level and plane are compressed.
+class EncodedTile:
+    """A compressed tile as the file holds it.
 
     Attributes
     ----------
-    codec : str
-        ``"jpeg"``, ``"jpeg2000"``, ``"lzw"``, ``"deflate"``, ``"none"`` …
+    data : bytes
+        The tile; without its tables where they stand elsewhere.
+    tables : bytes
+        JPEG tables that `data` lacks (TIFF's tag 347); empty where it is whole.
     color : str
-        What the codec holds: ``"rgb"``, ``"ycbcr"`` or ``"gray"``.
-    subsampling : tuple of int
-        Horizontal and vertical chroma subsampling, (1, 1) for none, (2, 2) for 4:2:0.
-    tables : tuple of bytes
-        JPEG quantisation tables, 64 values each in zigzag order, luma first; empty for other codecs.
+        As `Encoding.color`.
     """
 
-    codec: str
+    data: bytes
+    tables: bytes
     color: str
-    subsampling: tuple[int, int] = (1, 1)
-    tables: tuple[bytes, ...] = ()
 
     @property
-    def lossy(self) -> bool:
-        """Whether fewer bytes mean less detail, which byte counts rest on."""
-        return self.codec in ("jpeg", "jpeg2000")
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedTile:
-    """A compressed tile as a whole image (JPEG tables inlined) and how it is compressed."""
-
-    data: bytes
-    encoding: Encoding
+    def whole(self) -> bytes:
+        """The tile as an image that decodes on its own, in the right colours."""
+        return join(self.data, self.tables, self.color) if self.data[:2] == b"\xff\xd8" else self.data
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def like_glass(
     Returns
     -------
     ndarray of bool, (rows, columns)
-        True where the contrast, max − median over the planes, is below f0 + 8 MAD of the glass. Only cells with
+        True where the contrast, max − min over the planes, is below f0 + 8 MAD of the glass. Only cells with
         `ENOUGH_PLANES` scores are judged; without any glass none is.
     """
     count = (~np.isnan(scores)).sum(axis=2)
@@ -46,13 +46,14 @@ def like_glass(
 
 
 def _contrast(profiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return max − median of each row.
+    """Return max − min of each row.
 
-    Not max / median: JPEG flattens glass, and a ratio of two scores near zero may be anything.
+    Not max / median: JPEG flattens glass, and a ratio of two scores near zero may be anything; and a sampler scores
+    more planes near the best one, which lifts the median but not the minimum.
     """
     if not len(profiles):
         return np.empty(0, np.float32)
-    return np.asarray(np.nanmax(profiles, axis=1) - np.nanmedian(profiles, axis=1), np.float32)
+    return np.asarray(np.nanmax(profiles, axis=1) - np.nanmin(profiles, axis=1), np.float32)
 
 
 def fill_glass(plane: NDArray[np.int16], specimen: NDArray[np.bool_], planes: int) -> NDArray[np.int16]:

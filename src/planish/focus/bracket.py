@@ -9,11 +9,13 @@ from scipy import ndimage
 from planish.focus import profile
 from planish.focus.sampler import Sampler
 
-SMALL_COMPONENT = 9
-"""Specimens of at most so many cells, single cells and small clusters mostly, are scored in full."""
+SMALL_COMPONENT = 3
+"""Specimens of at most so many cells are scored in full. With 9, sparse cytology cost 62 % of its tile-planes instead
+of 57 %, and agreed with dense scoring no better (99.5 %)."""
 
-NEAR = 0.05
-"""A plane short of the best by at most this share of the profile's range may be a second maximum."""
+NEAR = 0.12
+"""A plane short of the best by at most this share of the profile's range may be a second maximum. With 0.05, dense
+cytology agreed with dense scoring on 98.3 % of its cells instead of 98.7 %, for 51.5 instead of 52.3 %."""
 
 EIGHT_CONNECTED = np.ones((3, 3), bool)
 

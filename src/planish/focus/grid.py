@@ -42,8 +42,11 @@ class Blocks:
     @classmethod
     def of(cls, grid: CellGrid, level: Level) -> Blocks:
         """Return the blocks for a level: as many cells as one of its tiles holds."""
-        across = max(1, round(level.tile_width * level.downsample_x / grid.width))
-        down = max(1, round(level.tile_height * level.downsample_y / grid.height))
+        across = round(min(level.tile_width, level.width) * level.downsample_x / grid.width)
+        down = round(min(level.tile_height, level.height) * level.downsample_y / grid.height)
+        # A tile as wide as the slide, as NDPI has, holds all cells, the cropped one at the edge included.
+        across = grid.columns if level.tile_width >= level.width else max(1, across)
+        down = grid.rows if level.tile_height >= level.height else max(1, down)
         return cls(grid, level, across, down)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.fuse.plan import FuseOptions, make_plan
-from planish.model import Encoding, Plane
+from planish.model import EncodedTile, Encoding, Plane
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 
@@ -33,6 +33,7 @@ class FlatSlide(Slide):
         super().__init__(slide.source)
         self.stack, self.focus, self.options = slide, focus, options or FuseOptions()
         self._plan = make_plan(slide, focus, self.options)
+        self._choices: dict[int, NDArray[np.int16]] = {}
         self.levels, self.planes = slide.levels, (Plane(0),)
         self.dtype, self.channels = slide.dtype, slide.channels
         self.associated = slide.associated
@@ -54,9 +55,32 @@ class FlatSlide(Slide):
         return flat
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
-        """Return the source's encoding where all of its planes share one."""
-        encodings = {self.stack.encoding(level, source.index) for source in self.stack.planes}
-        return encodings.pop() if len(encodings) == 1 else None
+        """Return the encoding that the planes share; where only their JPEG tables differ, the finest of them.
+
+        None where copied tiles of several planes could not stand in one image.
+        """
+        encodings = [self.stack.encoding(level, source.index) for source in self.stack.planes]
+        known = [encoding for encoding in encodings if encoding is not None]
+        if len(known) < len(encodings) or not all(encoding.alike(known[0]) for encoding in known):
+            return None
+        return min(known, key=lambda encoding: sum(map(sum, encoding.tables)))
+
+    def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
+        """Return the source's own tile where all cells under it want one plane."""
+        self._check(level, plane)
+        wanted = int(self._uniform(level)[row, column])
+        return self.stack.encoded_tile(level, wanted, column, row) if wanted >= 0 else None
+
+    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16] | None = None) -> list[EncodedTile | None]:
+        """Return a row of the source's own tiles, None where a tile has to be composed."""
+        return self.stack.encoded_row(level, row, self._uniform(level)[row])
+
+    def _uniform(self, level: int) -> NDArray[np.int16]:
+        """Return the plane of each tile of a level, -1 where its cells disagree or planes are compressed unlike."""
+        if level not in self._choices:
+            uniform = self._plan.uniform(self.levels[level])
+            self._choices[level] = uniform if self.encoding(level, 0) else np.full_like(uniform, -1)
+        return self._choices[level]
 
     def close(self) -> None:
         """Close the z-stack."""

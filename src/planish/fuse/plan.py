@@ -53,6 +53,14 @@ class Plan:
     cell_width: int
     cell_height: int
 
+    def uniform(self, level: Level) -> NDArray[np.int16]:
+        """Return (rows, columns) of a level's tile grid: the plane that all cells under a tile want, -1 where none."""
+        rows = _spans(level.height, level.tile_height, self.cell_height / level.downsample_y, self.plane.shape[0])
+        columns = _spans(level.width, level.tile_width, self.cell_width / level.downsample_x, self.plane.shape[1])
+        lowest = _reduced(np.minimum, _reduced(np.minimum, self.plane, rows, 0), columns, 1)
+        highest = _reduced(np.maximum, _reduced(np.maximum, self.plane, rows, 0), columns, 1)
+        return np.where(lowest == highest, lowest, np.int16(-1))
+
     def pieces(self, level: Level, box: Box) -> Iterator[tuple[int, Box]]:
         """Yield (plane, piece) for each run of cells of one plane that make up a box.
 
@@ -90,6 +98,21 @@ def _edges(start: int, length: int, cell: float, count: int) -> list[tuple[int, 
         if right > left:
             edges.append((index, left, right))
     return edges
+
+
+def _spans(length: int, tile: int, cell: float, count: int) -> list[tuple[int, int]]:
+    """Return the first cell and the one after the last under each tile along one axis, in the level's pixels."""
+    borders = np.rint(np.arange(1, count) * cell)
+    starts = np.arange(0, length, tile)
+    stops = np.minimum(starts + tile, length)
+    first = np.searchsorted(borders, starts, side="right")
+    last = np.searchsorted(borders, stops, side="left")
+    return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
+
+
+def _reduced(reduce: np.ufunc, plane: NDArray[np.int16], spans: list[tuple[int, int]], axis: int) -> NDArray[np.int16]:
+    """Reduce the cells of each span to one value."""
+    return np.stack([reduce.reduce(plane.take(range(*span), axis), axis) for span in spans], axis)
 
 
 def make_plan(slide: Slide, focus: PlaneMap, options: FuseOptions) -> Plan:

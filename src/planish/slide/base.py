@@ -160,9 +160,23 @@ class Slide(ABC):
         """Return a tile as the file holds it, None where it has to be composed or re-encoded."""
         return None
 
+    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16]) -> list[EncodedTile | None]:
+        """Return a row of tiles as the file holds them, tile for tile from the plane given; None where that is -1.
+
+        The same as `encoded_tile`, one after the other; readers do it faster.
+        """
+        return [
+            self.encoded_tile(level, plane, column, row) if plane >= 0 else None
+            for column, plane in enumerate(planes.tolist())
+        ]
+
     def encoded_sizes(self, level: int) -> NDArray[np.int64] | None:
-        """Return (planes, rows, columns) bytes per tile, None where they are not comparable."""
+        """Return (planes, rows, columns) bytes per tile, None where they are not comparable: see `sizes_refusal`."""
         return None
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return why `encoded_sizes` is None, in a few words; None where it is not."""
+        return "the reader knows no byte counts"
 
     def view(
         self,

@@ -74,9 +74,20 @@ class ImagesSlide(Slide):
 
     def encoded_sizes(self, level: int) -> NDArray[np.int64] | None:
         """Return the sizes of all files, where each has them."""
-        sizes = [slide.encoded_sizes(level) if self._shared_grid else None for slide in self._slides]
-        known = [size for size in sizes if size is not None]
-        return np.concatenate(known) if len(known) == len(sizes) else None
+        if self.sizes_refusal(level):
+            return None
+        sizes = [slide.encoded_sizes(level) for slide in self._slides]
+        return np.concatenate([size for size in sizes if size is not None])
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return why byte counts tell nothing: planes were compressed one by one, so compare how."""
+        if not self._shared_grid:
+            return "the planes' files do not share their tile grid"
+        refusals = [slide.sizes_refusal(level) for slide in self._slides]
+        if any(refusals):
+            return next(refusal for refusal in refusals if refusal)
+        encodings = {slide.encoding(level, 0) for slide in self._slides}
+        return None if len(encodings) == 1 else "the planes' files were compressed differently"
 
     def close(self) -> None:
         """Close every file."""

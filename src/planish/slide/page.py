@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,9 +11,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from planish.encoding import Encoding
 from planish.errors import SlideError, TileError, UnsupportedSlide
 from planish.jpeg import read_header
-from planish.model import Encoding
+from planish.slide.bytefile import ByteFile, ChunkCache
 
 VIRTUAL_TILE = 256
 """Tile size in px served where storage has strips or tiles of unwieldy size."""
@@ -25,67 +22,11 @@ MIN_CHUNK, MAX_CHUNK = 64, 1024
 """Storage tiles between these sizes in px are served as they are."""
 MAX_CHUNK_BYTES = 2 << 30
 """A single strip or tile beyond this is taken for a corrupt header."""
-CACHE_BYTES = 96 << 20
-"""Bound of the decoded strips that one slide keeps, so that a row of virtual tiles decodes each strip once."""
-_JPEG, _JPEG2000_YCBCR = 7, 33003
+JPEG, _JPEG2000_YCBCR = 7, 33003
 _CODECS = {
     1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000",
     34712: "jpeg2000", 50000: "zstd",
 }  # fmt: skip
-
-
-class ByteFile:
-    """A file read at offsets from several threads."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("rb")
-        self._lock = threading.Lock()
-        self.size = path.stat().st_size
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Read exactly `count` bytes at `offset`, or raise TileError."""
-        if offset < 0 or count < 0 or offset + count > self.size:
-            raise TileError(
-                f"{self.path}: a tile's {count} bytes at {offset} reach past the end of the file "
-                f"({self.size} bytes); the file is truncated or damaged: export it again"
-            )
-        if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), count, offset)
-        with self._lock:
-            self._file.seek(offset)
-            return self._file.read(count)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-class ChunkCache:
-    """Decoded strips, least recently used out first, bounded in bytes (one entry always stays)."""
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._held = 0
-        self._entries: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[int, int]) -> NDArray[Any] | None:
-        """Return the chunk and mark it as used."""
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def put(self, key: tuple[int, int], chunk: NDArray[Any]) -> None:
-        """Keep a chunk."""
-        with self._lock:
-            if key in self._entries:
-                return
-            self._entries[key] = chunk
-            self._held += chunk.nbytes
-            while self._held > self._limit and len(self._entries) > 1:
-                self._held -= self._entries.popitem(last=False)[1].nbytes
 
 
 class TiffImage:
@@ -97,60 +38,101 @@ class TiffImage:
         Size in px, and samples per pixel.
     tile_width, tile_height : int
         Of the grid that `read_tile` serves: the storage grid, or a virtual one over strips.
+    virtual : bool
+        Whether the grid is virtual; its tiles have no bytes of their own.
+    offsets, counts : ndarray of int64
+        Where each storage tile or strip stands in the file, and its bytes.
     """
 
     def __init__(self, page: tifffile.TiffPage, file: ByteFile, cache: ChunkCache) -> None:
-        self._page, self._file, self._cache = page, file, cache
+        self.page, self.file, self._cache = page, file, cache
         self.width, self.height, self.samples = page.imagewidth, page.imagelength, page.samplesperpixel
         if page.dtype is None or page.imagedepth != 1:
             raise UnsupportedSlide(
                 f"{file.path}: {page.bitspersample}-bit samples of format {page.sampleformat} are not read; convert it"
             )
         self.dtype = np.dtype(page.dtype)
-        self._chunk_width = page.tilewidth or page.imagewidth
-        self._chunk_height = page.tilelength or page.rowsperstrip or page.imagelength
-        self._chunk_height = min(self._chunk_height, page.imagelength) if not page.tilewidth else self._chunk_height
-        self._across = -(-self.width // self._chunk_width)
-        self._down = -(-self.height // self._chunk_height)
+        self.chunk_width = page.tilewidth or page.imagewidth
+        self.chunk_height = page.tilelength or min(page.rowsperstrip or page.imagelength, page.imagelength)
+        self.across = -(-self.width // self.chunk_width)
+        self.down = -(-self.height // self.chunk_height)
         self._separate = page.samplesperpixel if page.planarconfig == 2 and page.samplesperpixel > 1 else 1
+        self.offsets, self.counts = (np.asarray(a, np.int64) for a in (page.dataoffsets, page.databytecounts))
         self._check_sizes()
-        sizes = (self._chunk_width, self._chunk_height)
-        self.virtual = not all(MIN_CHUNK <= size <= MAX_CHUNK for size in sizes)
-        self.tile_width, self.tile_height = (VIRTUAL_TILE, VIRTUAL_TILE) if self.virtual else sizes
-        self._jpeg = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if page.compression == _JPEG else {}
+        self.virtual, self.tile_width, self.tile_height = self._grid()
+        self._jpeg = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader} if page.compression == JPEG else {}
         page.decode  # noqa: B018 - tifffile caches its decoder on first access, which must not race between threads
 
+    def _grid(self) -> tuple[bool, int, int]:
+        """Return whether the served grid is virtual, and its tiles' width and height."""
+        sizes = (self.chunk_width, self.chunk_height)
+        virtual = not all(MIN_CHUNK <= size <= MAX_CHUNK for size in sizes)
+        return virtual, *((VIRTUAL_TILE, VIRTUAL_TILE) if virtual else sizes)
+
     def _check_sizes(self) -> None:
-        page = self._page
-        needed = self._across * self._down * self._separate
-        found = min(len(page.dataoffsets), len(page.databytecounts))
+        needed, found = self.across * self.down * self._separate, min(len(self.offsets), len(self.counts))
         if found < needed:
             raise SlideError(
-                f"{self._file.path}: claims {self.width} × {self.height} px in {needed} tiles but lists {found}; "
+                f"{self.file.path}: claims {self.width} × {self.height} px in {needed} tiles but lists {found}; "
                 "the header is damaged: export the slide again"
             )
-        size = self._chunk_width * self._chunk_height * self.samples * self.dtype.itemsize
-        if size > MAX_CHUNK_BYTES:
+        if self.chunk_width * self.chunk_height * self.samples * self.dtype.itemsize > MAX_CHUNK_BYTES:
             raise UnsupportedSlide(
-                f"{self._file.path}: one strip of {self._chunk_width} × {self._chunk_height} px is too large to decode "
+                f"{self.file.path}: one strip of {self.chunk_width} × {self.chunk_height} px is too large to decode "
                 "at once; convert the file to a tiled TIFF"
             )
+
+    @property
+    def color(self) -> str:
+        """The colour space that the page claims, as in `Encoding`."""
+        return {2: "rgb", 6: "ycbcr"}.get(int(self.page.photometric), "gray")
+
+    @property
+    def tables(self) -> bytes:
+        """JPEG tables that the tiles lack."""
+        return self.page.jpegtables or b""
+
+    @property
+    def whole_tiles(self) -> bool:
+        """Whether a tile of the served grid is one run of bytes of the file."""
+        return not self.virtual and self._separate == 1 and self.page.is_tiled
 
     @cached_property
     def encoding(self) -> Encoding | None:
         """How the tiles are compressed, from the first one; None where it is a JPEG that planish could not write."""
-        page = self._page
-        color = {2: "rgb", 6: "ycbcr"}.get(int(page.photometric), "gray")
-        if page.compression != _JPEG:
-            return Encoding(_CODECS.get(int(page.compression), f"tiff-{int(page.compression)}"), color)
-        written = next((index for index, count in enumerate(page.databytecounts) if count), None)
-        if written is None:
+        if self.page.compression != JPEG:
+            codec = int(self.page.compression)
+            return Encoding(_CODECS.get(codec, f"tiff-{codec}"), self.color)
+        written = np.flatnonzero(self.counts)
+        if not len(written):
             return None
-        data = self._file.read(page.dataoffsets[written], page.databytecounts[written])
         try:
-            return read_header((page.jpegheader or b"") + data, page.jpegtables or b"").encoding(color)
+            data = self.file.read(int(self.offsets[written[0]]), int(self.counts[written[0]]))
+            return read_header((self.page.jpegheader or b"") + data, self.tables).encoding(self.color)
         except SlideError:
             return None
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Return the bytes of each tile of the served grid, (rows, columns)."""
+        return self.counts[: self.across * self.down].reshape(self.down, self.across)
+
+    def index_fault(self) -> str | None:
+        """Return what is wrong with the tiles' places in the file, None where they can be trusted."""
+        written = self.counts > 0
+        starts, counts = self.offsets[written], self.counts[written]
+        if len(starts) and (starts.min() < 8 or (starts + counts).max() > self.file.size or self.counts.min() < 0):
+            return "a tile's bytes reach past the end of the file"
+        order = np.lexsort((counts, starts))
+        starts, stops = starts[order], (starts + counts)[order]
+        # Tiles may share all of their bytes, as blank ones do, but not some.
+        overlapping = (starts[1:] < stops[:-1]) & ((starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1]))
+        return "tiles overlap in the file" if overlapping.any() else None
+
+    def encoded(self, column: int, row: int) -> bytes | None:
+        """Return a tile's bytes, None where it was not written."""
+        index = row * self.across + column
+        count = int(self.counts[index])
+        return self.file.read(int(self.offsets[index]), count) if count else None
 
     def read_tile(self, column: int, row: int) -> NDArray[Any]:
         """Decode one tile of the served grid, (height, width, samples), cropped to the image."""
@@ -159,21 +141,17 @@ class TiffImage:
         left, top = column * self.tile_width, row * self.tile_height
         right, bottom = min(left + self.tile_width, self.width), min(top + self.tile_height, self.height)
         tile = np.empty((bottom - top, right - left, self.samples), self.dtype)
-        for chunk_row in range(top // self._chunk_height, -(-bottom // self._chunk_height)):
-            for chunk_column in range(left // self._chunk_width, -(-right // self._chunk_width)):
-                x, y = chunk_column * self._chunk_width, chunk_row * self._chunk_height
+        for chunk_row in range(top // self.chunk_height, -(-bottom // self.chunk_height)):
+            for chunk_column in range(left // self.chunk_width, -(-right // self.chunk_width)):
+                x, y = chunk_column * self.chunk_width, chunk_row * self.chunk_height
                 chunk = self._cached_chunk(chunk_column, chunk_row)
-                x0, y0, x1, y1 = (
-                    max(left, x),
-                    max(top, y),
-                    min(right, x + chunk.shape[1]),
-                    min(bottom, y + chunk.shape[0]),
-                )
+                x0, y0 = max(left, x), max(top, y)
+                x1, y1 = min(right, x + chunk.shape[1]), min(bottom, y + chunk.shape[0])
                 tile[y0 - top : y1 - top, x0 - left : x1 - left] = chunk[y0 - y : y1 - y, x0 - x : x1 - x]
         return tile
 
     def _cached_chunk(self, column: int, row: int) -> NDArray[Any]:
-        key = (id(self), row * self._across + column)
+        key = (id(self), row * self.across + column)
         chunk = self._cache.get(key)
         if chunk is None:
             chunk = self._chunk(column, row)
@@ -181,34 +159,37 @@ class TiffImage:
         return chunk
 
     def _chunk(self, column: int, row: int) -> NDArray[Any]:
-        index = row * self._across + column
-        per_plane = self._across * self._down
+        index = row * self.across + column
+        per_plane = self.across * self.down
         parts = [self._decode(index + sample * per_plane) for sample in range(self._separate)]
         chunk = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        width = min(self._chunk_width, self.width - column * self._chunk_width)
-        height = min(self._chunk_height, self.height - row * self._chunk_height)
+        return self._cropped(chunk, column, row, self.chunk_width, self.chunk_height)
+
+    def _cropped(self, chunk: NDArray[Any], column: int, row: int, wide: int, high: int) -> NDArray[Any]:
+        """Crop a decoded chunk of a grid of `wide` × `high` chunks to the image; too few pixels are an error."""
+        width, height = min(wide, self.width - column * wide), min(high, self.height - row * high)
         if chunk.shape[0] < height or chunk.shape[1] < width or chunk.shape[2] != self.samples:
             raise TileError(
-                f"{self._file.path}: tile ({column}, {row}) decodes to {chunk.shape[1]} × {chunk.shape[0]} px, "
+                f"{self.file.path}: tile ({column}, {row}) decodes to {chunk.shape[1]} × {chunk.shape[0]} px, "
                 f"expected {width} × {height}; the file is damaged"
             )
         return chunk[:height, :width]
 
     def _decode(self, index: int) -> NDArray[Any]:
-        count = self._page.databytecounts[index]
+        count = int(self.counts[index])
         if not count:
             return self._blank()
-        data = self._file.read(self._page.dataoffsets[index], count)
+        data = self.file.read(int(self.offsets[index]), count)
         try:
-            pixels, _, _ = self._page.decode(data, index, _fullsize=False, **self._jpeg)
+            pixels, _, _ = self.page.decode(data, index, _fullsize=False, **self._jpeg)
         except Exception as error:  # the codecs raise errors of many kinds
             raise TileError(
-                f"{self._file.path}: tile {index} cannot be decoded ({error}); the file is damaged"
+                f"{self.file.path}: tile {index} cannot be decoded ({error}); the file is damaged: export it again"
             ) from error
         if pixels is None:
             return self._blank()
         pixels = pixels[0]
-        if self._page.compression == _JPEG2000_YCBCR and pixels.shape[2] == 3:
+        if self.page.compression == _JPEG2000_YCBCR and pixels.shape[2] == 3:
             # Aperio's 33003 holds YCbCr without saying so inside the code stream; cv2 wants Y, Cr, Cb.
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
         return np.asarray(pixels)
@@ -216,7 +197,7 @@ class TiffImage:
     def _blank(self) -> NDArray[Any]:
         """Return an unwritten tile: white where the image is brightfield RGB, else zero."""
         fill = 255 if self.samples == 3 and self.dtype == np.uint8 else 0
-        return np.full((self._chunk_height, self._chunk_width, self.samples // self._separate), fill, self.dtype)
+        return np.full((self.chunk_height, self.chunk_width, self.samples // self._separate), fill, self.dtype)
 
 
 def read_page(page: tifffile.TiffPage) -> NDArray[Any]:

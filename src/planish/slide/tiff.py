@@ -12,11 +12,13 @@ import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import PlanishError, SlideError, UnsupportedSlide
-from planish.model import Encoding, Level, Plane
+from planish.model import EncodedTile, Encoding, Level, Plane
 from planish.slide.base import Associated, Slide, Source
+from planish.slide.bytefile import ByteFile, ChunkCache
 from planish.slide.layout import Layout, ndpi_layout, plain_layout, svs_layout
+from planish.slide.ndpi import NdpiImage
 from planish.slide.ome import ome_layout
-from planish.slide.page import ByteFile, ChunkCache, TiffImage
+from planish.slide.page import TiffImage
 
 _LAYOUTS: dict[str, Callable[[tifffile.TiffFile], Layout]] = {
     "ndpi": ndpi_layout,
@@ -36,6 +38,7 @@ class TiffSlide(Slide):
         assert isinstance(source, Path)
         self._tif = open_tiff(source)
         self._file = ByteFile(source)
+        self._refusals: dict[int, str | None] = {}
         try:
             layout = self._sort()
             self._take(layout)
@@ -56,8 +59,7 @@ class TiffSlide(Slide):
         order = np.argsort([np.inf if z is None else z for z in layout.z_um], kind="stable")
         cache = ChunkCache()
         self._images = [
-            [[TiffImage(page, self._file, cache) for page in pages] for pages in layout.planes[index]]
-            for index in order
+            [[_image(page, self._file, cache) for page in pages] for pages in layout.planes[index]] for index in order
         ]
         self._check_planes()
         self.levels = self._levels()
@@ -108,10 +110,76 @@ class TiffSlide(Slide):
         images = self._images[plane][level]
         return images[0].encoding if len(images) == 1 else None
 
+    def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
+        """Return a tile as the file holds it, None where it has no bytes of its own, or none that can be trusted."""
+        self._check(level, plane)
+        if self._copy_refusal(level):
+            return None
+        image = self._images[plane][level][0]
+        data = image.encoded(column, row)
+        return EncodedTile(data, image.tables, image.color) if data else None
+
+    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16]) -> list[EncodedTile | None]:
+        """Return a row of tiles as the file holds them, tile for tile from the plane given; None where that is -1."""
+        if self._copy_refusal(level):
+            return [None] * len(planes)
+        images = [levels[level][0] for levels in self._images]
+        tiles: list[EncodedTile | None] = []
+        for column, plane in enumerate(planes.tolist()):
+            image = images[plane]
+            data = image.encoded(column, row) if plane >= 0 else None
+            tiles.append(EncodedTile(data, image.tables, image.color) if data else None)
+        return tiles
+
+    def encoded_sizes(self, level: int) -> NDArray[np.int64] | None:
+        """Return (planes, rows, columns) bytes per tile, None where planes were compressed differently."""
+        self._check(level, 0)
+        if self.sizes_refusal(level):
+            return None
+        return np.stack([levels[level][0].sizes() for levels in self._images])
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return why byte counts tell nothing about sharpness here, None where they do."""
+        refusal = self._copy_refusal(level)
+        if refusal:
+            return refusal
+        encodings = [levels[level][0].encoding for levels in self._images]
+        first = encodings[0]
+        if first is None or not first.lossy:
+            return f"{first.codec if first else 'unknown'} compression is lossless, so bytes follow the noise"
+        if any(encoding is None or not encoding.alike(first) for encoding in encodings):
+            return "planes differ in codec, colour space or chroma subsampling"
+        if any(encoding != first for encoding in encodings):
+            return "planes differ in JPEG quality"
+        return None
+
+    def _copy_refusal(self, level: int) -> str | None:
+        """Return why tiles of a level cannot be handed out as they are."""
+        if level not in self._refusals:
+            self._refusals[level] = self._find_refusal([levels[level] for levels in self._images])
+        return self._refusals[level]
+
+    def _find_refusal(self, planes: list[list[TiffImage]]) -> str | None:
+        if any(len(images) > 1 for images in planes):
+            return "channels lie in images of their own"
+        if not all(images[0].whole_tiles for images in planes):
+            return "the file has strips instead of tiles"
+        for index, (image,) in enumerate(planes):
+            if image.encoding is None:
+                return f"the JPEG tables of plane {index} are missing or unusual"
+            if fault := image.index_fault():
+                return f"plane {index}: {fault}"
+        return None
+
     def close(self) -> None:
         """Close the file."""
         self._tif.close()
         self._file.close()
+
+
+def _image(page: tifffile.TiffPage, file: ByteFile, cache: ChunkCache) -> TiffImage:
+    """Return the page as an image; NDPI levels with known restart intervals have tiles of their own."""
+    return (NdpiImage if page.jpegheader else TiffImage)(page, file, cache)
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:

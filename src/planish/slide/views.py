@@ -57,6 +57,15 @@ class PlaneView(_View):
         sizes = self._slide.encoded_sizes(level)
         return None if sizes is None else sizes[list(self._kept)]
 
+    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16]) -> list[EncodedTile | None]:
+        """Return what the slide behind holds."""
+        kept = np.array([*self._kept, -1], np.int16)
+        return self._slide.encoded_row(level, row, kept[planes])
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return what the slide behind says."""
+        return self._slide.sizes_refusal(level)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return PlaneView, (self._slide, self._kept)
 
@@ -109,6 +118,37 @@ class RegionView(_View):
         return self._slide.read_region(
             level + self._level, plane, origin.x + tile.x, origin.y + tile.y, tile.width, tile.height
         )
+
+    def encoding(self, level: int, plane: int) -> Encoding | None:
+        """Return what the slide behind says."""
+        return self._slide.encoding(level + self._level, plane)
+
+    def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
+        """Return what the slide behind holds, where the region starts on its grid."""
+        first = self._first_tile(level)
+        if first is None:
+            return None
+        return self._slide.encoded_tile(level + self._level, plane, column + first[0], row + first[1])
+
+    def encoded_sizes(self, level: int) -> NDArray[np.int64] | None:
+        """Return the sizes of the tiles of the region, where it starts on the grid of the slide behind."""
+        first, sizes = self._first_tile(level), self._slide.encoded_sizes(level + self._level)
+        if first is None or sizes is None:
+            return None
+        grid = self.levels[level]
+        return sizes[:, first[1] : first[1] + grid.rows, first[0] : first[0] + grid.columns]
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return why there are no byte counts, None where there are."""
+        if self._first_tile(level) is None:
+            return "the region does not start on the grid of the slide's tiles"
+        return self._slide.sizes_refusal(level + self._level)
+
+    def _first_tile(self, level: int) -> tuple[int, int] | None:
+        """Return column and row of the region's first tile in the slide behind, None where it starts inside of one."""
+        origin, grid = self._boxes[level], self.levels[level]
+        on_grid = origin.x % grid.tile_width == 0 and origin.y % grid.tile_height == 0
+        return (origin.x // grid.tile_width, origin.y // grid.tile_height) if on_grid else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RegionView, (self._slide, self._level, self._region)
