@@ -81,7 +81,7 @@ def plane_map(slide: Slide, *, cell: int = 16, scored: float = 1.0) -> PlaneMap:
 
 
 def survey_record(audit: Audit | None = None) -> SurveyRecord:
-    return SurveyRecord("brenner", 4.0, 1, 1, "bracket", "neighbours differ", 10, 20, 30, 40, 5, 90, audit=audit)
+    return SurveyRecord("brenner", "as asked", 4.0, 1, 1, "bracket", "neighbours differ", 10, 20, 30, 40, 5, 90, audit=audit)
 
 
 # thumbnail

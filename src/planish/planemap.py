@@ -32,6 +32,8 @@ class How(IntEnum):
     """Filled in between scored cells that agree."""
     GLASS = 3
     """No specimen: takes the plane of the nearest specimen."""
+    BYTES = 4
+    """By the bytes that the scanner spent on each plane; nothing was decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,11 @@ class SurveyRecord:
 
     ``decoded`` counts storage tile-planes as the reader does, at the level scored, audit excluded; ``measured`` counts
     cell-planes scored; ``inferred`` counts specimen cells filled in without a score; ``mask_decoded`` counts what told
-    specimen from glass, on whatever level.
+    specimen from glass, on whatever level; ``tied`` counts cells whose byte counts were too close to tell.
     """
 
     scorer: str
+    scorer_why: str
     score_downsample: float
     step: int
     subtiles: int
@@ -81,6 +84,7 @@ class SurveyRecord:
     inferred: int = 0
     specimen_tile_planes: int = 0
     mask_decoded: int = 0
+    tied: int = 0
     audit: Audit | None = None
     seconds: float = 0.0
 

@@ -1,11 +1,12 @@
-"""Rows of tiles side by side: joblib threads, ended quietly when the caller stops early."""
+"""Rows of tiles side by side: joblib threads that are always waited for, also when the caller stops early."""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import joblib
 
@@ -19,15 +20,48 @@ def in_threads(
     """Call a function with each task in up to `jobs` threads; give the results as they come, or in order.
 
     Only `jobs` tasks are in flight, and when ordered about as many results wait, which bounds the memory. Leaving the
-    block early drops the tasks that have not begun.
+    block early drops the tasks that have not begun, and waits for those that have.
     """
+    gate = _Gate(function)
     way = "generator" if ordered else "generator_unordered"
     parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=way, pre_dispatch="n_jobs")
-    results = parallel(joblib.delayed(function)(*task) for task in tasks)
+    results = parallel(joblib.delayed(gate)(*task) for task in tasks)
     try:
         yield results
     finally:
+        gate.close()
         with warnings.catch_warnings():
             # joblib warns of results that nobody took; here that is a cancellation, and meant.
             warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
             results.close()
+
+
+class _Gate(Generic[Result]):
+    """Lets calls through until it is closed, and knows when the last one is done.
+
+    joblib's threads are daemons, which it does not join: one that still decodes while the file is closed, or while the
+    interpreter ends, would crash it.
+    """
+
+    def __init__(self, function: Callable[..., Result]) -> None:
+        self._function = function
+        self._inside, self._closed = 0, False
+        self._changed = threading.Condition()
+
+    def __call__(self, *task: Any) -> Result | None:
+        with self._changed:
+            if self._closed:
+                return None
+            self._inside += 1
+        try:
+            return self._function(*task)
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more, and wait for those inside."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._inside)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from planish.errors import OptionError
 from planish.focus.probe import SAMPLERS
 from planish.focus.scorers import STEPS, find_scorer
+from planish.focus.sizes import NAME as ENCODED_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,10 @@ class SurveyOptions:
     Attributes
     ----------
     scorer : str
-        A name of `planish.focus.scorers.SCORERS`, or ``"auto"``.
+        A name of `planish.focus.scorers.SCORERS`, ``"encoded-size"``, or ``"auto"``: byte counts where they compare,
+        else blur-difference.
+    ties : str
+        What encoded-size does with planes of nearly equal size: ``"decode"`` and score them, or go by ``"bytes"`` alone.
     score_level : int or None
         The pyramid level to score.
     score_downsample : float or None
@@ -36,6 +40,7 @@ class SurveyOptions:
     """
 
     scorer: str = "auto"
+    ties: str = "decode"
     score_level: int | None = None
     score_downsample: float | None = None
     step: int = 1
@@ -46,8 +51,10 @@ class SurveyOptions:
     jobs: int = 2
 
     def __post_init__(self) -> None:
-        if self.scorer != "auto":
+        if self.scorer not in ("auto", ENCODED_SIZE):
             find_scorer(self.scorer)
+        if self.ties not in ("decode", "bytes"):
+            raise OptionError(f"ties are settled by decode or by bytes, not by {self.ties!r}")
         if self.sampler not in ("auto", *SAMPLERS):
             raise OptionError(f"no sampler {self.sampler!r}; use auto, {', '.join(SAMPLERS)}")
         if self.step not in STEPS or self.subtiles < 1 or self.jobs < 1 or self.seed < 0:

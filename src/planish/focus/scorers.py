@@ -38,10 +38,8 @@ def find_scorer(name: str) -> Scorer:
     OptionError
         Where there is none; it lists those there are.
     """
-    if name == "encoded-size":
-        raise OptionError(f"scorer 'encoded-size' is not built in yet; use one of {', '.join(SCORERS)}")
     if name not in SCORERS:
-        raise OptionError(f"no scorer {name!r}; use one of {', '.join(SCORERS)}")
+        raise OptionError(f"no scorer {name!r}; use one of {', '.join(SCORERS)}, encoded-size")
     return SCORERS[name]
 
 

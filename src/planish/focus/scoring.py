@@ -15,6 +15,7 @@ from planish.focus.grid import Blocks, CellGrid
 from planish.focus.options import SurveyOptions
 from planish.focus.sampler import Cells
 from planish.focus.scorers import find_scorer, score
+from planish.focus.sizes import NAME as ENCODED_SIZE
 from planish.slide.base import Slide
 from planish.threads import in_threads
 
@@ -55,10 +56,17 @@ class Scoring:
     subtiles: int
     jobs: int
 
-    def blocks_of(self, mask: NDArray[np.bool_]) -> int:
-        """Return how many blocks hold any cell of the mask."""
+    def tiles_of(self, mask: NDArray[np.bool_]) -> int:
+        """Return how many storage tiles of the level hold any cell of the mask, those of its blocks included."""
+        blocks, level = self.blocks, self.blocks.level
         rows, columns = np.nonzero(mask)
-        return len(np.unique(rows // self.blocks.down * self.blocks.columns + columns // self.blocks.across))
+        held = np.unique(np.stack([rows // blocks.down, columns // blocks.across]), axis=1)
+        tiles = 0
+        for row, column in held.T.tolist():
+            x, y, width, height = blocks.box(column, row)
+            across = -(-(x + width) // level.tile_width) - x // level.tile_width
+            tiles += across * (-(-(y + height) // level.tile_height) - y // level.tile_height)
+        return tiles
 
     def run(
         self, cells: Cells, mask: NDArray[np.bool_], report: Callable[[int, int], None] | None = None
@@ -151,6 +159,6 @@ def make_scoring(slide: Slide, grid: CellGrid, options: SurveyOptions) -> Scorin
         level = fine_enough[-1]
         shrink = max(1.0, wanted / slide.levels[level].downsample_x)
         shrink = 1.0 if shrink < 1.05 else shrink
-    scorer = DEFAULT_SCORER if options.scorer == "auto" else options.scorer
+    scorer = DEFAULT_SCORER if options.scorer in ("auto", ENCODED_SIZE) else options.scorer
     blocks = Blocks.of(grid, slide.levels[level])
     return Scoring(slide, level, blocks, shrink, scorer, options.step, options.subtiles, options.jobs)

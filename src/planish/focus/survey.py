@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.errors import OptionError
 from planish.focus.audit import Auditor
 from planish.focus.background import fill_glass, like_glass
 from planish.focus.grid import Blocks, CellGrid
@@ -18,6 +19,8 @@ from planish.focus.options import SurveyOptions
 from planish.focus.probe import Choice, Probe, choose_sampler, make_sampler
 from planish.focus.sampler import DenseSampler, Sampler
 from planish.focus.scoring import make_scoring
+from planish.focus.sizes import NAME as ENCODED_SIZE
+from planish.focus.sizes import SMALL_TIE, SMALL_TILE, TIE, SizeSampler, cell_sizes, level_floors
 from planish.planemap import Audit, How, PlaneMap, SurveyRecord
 from planish.slide.base import Slide
 from planish.threads import in_threads
@@ -26,6 +29,9 @@ Progress = Callable[[str, int, int], None]
 """(stage, done, total) in tiles; an exception that it raises cancels the survey."""
 GLASS_CELLS = 16
 """Cells outside the specimen that are scored to know glass."""
+
+_Found = tuple[Sampler, NDArray[np.bool_], SurveyRecord]
+"""A finished sampler, the specimen cells, and the record as far as it is known."""
 
 
 def survey(slide: Slide, options: SurveyOptions | None = None, progress: Progress | None = None) -> PlaneMap:
@@ -71,30 +77,57 @@ class _Surveyor:
         """Return the map of a slide with one plane."""
         nothing = DenseSampler(np.ones((self.grid.rows, self.grid.columns), bool), 1)
         choice = Choice("none", "one plane only: there was nothing to choose")
-        return self._map(nothing, nothing.mask, self._record(choice, nothing.mask))
+        return self._map(nothing, nothing.mask, self._record(choice, nothing.mask, "none", choice.why))
 
     def run(self, begin: float) -> PlaneMap:
-        """Mask, probe, sample, audit, fill."""
+        """Mask, then choose by byte counts where they compare, else by decoded scores."""
         start = self.slide.decoded.total()
         mask = self._mask()
-        glass_profiles = self._glass_profiles(mask)
-        masked, before = self.slide.decoded.total() - start, self._decoded()
-        sampler, choice = self._sampler(mask)
-        self._feed(sampler, "choosing planes")
-        decoded, measured = self._decoded() - before, int(np.isfinite(sampler.scores).sum())
-        sampler, audit = self._audited(sampler)
-        specimen = mask & ~like_glass(sampler.scores, mask, glass_profiles)
+        masked = self.slide.decoded.total() - start
+        sizes = self._sizes()
+        found = self._by_scores(mask, sizes) if isinstance(sizes, str) else self._by_sizes(mask, sizes)
+        sampler, specimen, record = found
         record = replace(
-            self._record(choice, specimen),
-            decoded=decoded,
-            measured=measured,
+            record,
+            measured=int((np.isfinite(sampler.scores) & specimen[..., None]).sum()),
             inferred=int((specimen & (sampler.how == How.INFERRED)).sum()),
-            specimen_tile_planes=self.scoring.blocks_of(mask) * self.planes,
-            mask_decoded=masked,
-            audit=audit,
+            specimen_tile_planes=self.scoring.tiles_of(mask) * self.planes,
+            mask_decoded=record.mask_decoded + masked,
             seconds=round(time.perf_counter() - begin, 3),
         )
         return self._map(sampler, specimen, record)
+
+    def _sizes(self) -> NDArray[np.float32] | str:
+        """Return the byte counts of all cells, or why they are not used."""
+        scorer = self.options.scorer
+        if scorer not in ("auto", ENCODED_SIZE):
+            return "as asked"
+        sizes = cell_sizes(self.slide, self.grid)
+        if isinstance(sizes, str) and scorer == ENCODED_SIZE:
+            raise OptionError(f"{self.slide.name}: byte counts cannot choose planes: {sizes}; use --scorer auto")
+        return f"byte counts not used: {sizes}" if isinstance(sizes, str) else sizes
+
+    def _by_sizes(self, mask: NDArray[np.bool_], sizes: NDArray[np.float32]) -> _Found:
+        full = self.slide.levels[0]
+        tie = SMALL_TIE if min(full.tile_width, full.tile_height) < SMALL_TILE else TIE
+        sampler = SizeSampler(mask, level_floors(sizes, ~mask), tie if self.options.ties == "decode" else 0)
+        before = self._decoded()
+        self._feed(sampler, "deciding near ties")
+        why = "planes compressed alike, so bytes tell"
+        record = self._record(Choice("sizes", f"{sampler.tied} near ties"), mask, ENCODED_SIZE, why)
+        return sampler, mask, replace(record, decoded=self._decoded() - before, tied=sampler.tied)
+
+    def _by_scores(self, mask: NDArray[np.bool_], why: str) -> _Found:
+        start = self.slide.decoded.total()
+        glass_profiles = self._glass_profiles(mask)
+        glass_decoded, before = self.slide.decoded.total() - start, self._decoded()
+        sampler, choice = self._sampler(mask)
+        self._feed(sampler, "choosing planes")
+        decoded = self._decoded() - before
+        sampler, audit = self._audited(sampler)
+        specimen = mask & ~like_glass(sampler.scores, mask, glass_profiles)
+        record = self._record(choice, specimen, self.scoring.scorer, why)
+        return sampler, specimen, replace(record, decoded=decoded, mask_decoded=glass_decoded, audit=audit)
 
     def _glass_profiles(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return all scores of some cells of glass, (n, planes): what contrast noise alone makes."""
@@ -139,13 +172,14 @@ class _Surveyor:
         return auditor, replace(auditor.audit, decoded=self._decoded() - before)
 
     def _decoded(self) -> int:
-        return self.slide.decoded[self.scoring.level]
+        return self.slide.decoded.total()
 
-    def _record(self, choice: Choice, specimen: NDArray[np.bool_]) -> SurveyRecord:
+    def _record(self, choice: Choice, specimen: NDArray[np.bool_], scorer: str, scorer_why: str) -> SurveyRecord:
         """Return a record of what was asked for and found; what it took is yet to be filled in."""
         scoring = self.scoring
         return SurveyRecord(
-            scorer=scoring.scorer,
+            scorer=scorer,
+            scorer_why=scorer_why,
             score_downsample=round(scoring.blocks.level.downsample_x * scoring.shrink, 4),
             step=scoring.step,
             subtiles=scoring.subtiles,

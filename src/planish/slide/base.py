@@ -59,7 +59,7 @@ class Slide(ABC):
     associated : Mapping of str to ndarray
         Label, macro, thumbnail: read when asked.
     decoded : Counter of int
-        Tile-planes read as pixels so far, by level. Tests and records count with it.
+        Tile-planes read as pixels so far, by level of the file; views share it. Tests and records count with it.
     """
 
     source: Source
@@ -117,8 +117,7 @@ class Slide(ABC):
                 f"{self.name}: tile ({column}, {row}) is outside level {level}, "
                 f"which has {grid.columns} columns and {grid.rows} rows"
             )
-        with self._count_lock:
-            self.decoded[level] += 1
+        self._count(level)
         return self._decode_tile(level, plane, column, row)
 
     def read_region(self, level: int, plane: int, x: int, y: int, width: int, height: int) -> NDArray[Any]:
@@ -198,6 +197,10 @@ class Slide(ABC):
         if scene or time or channels is not None:
             raise OptionError(f"{self.name}: this reader has one scene, one time point and no channel selection")
         return self if planes is None else PlaneView(self, planes)
+
+    def _count(self, level: int) -> None:
+        with self._count_lock:
+            self.decoded[level] += 1
 
     def _check(self, level: int, plane: int) -> None:
         if not 0 <= level < len(self.levels):

@@ -23,6 +23,10 @@ class _View(Slide):
         self.levels, self.planes = slide.levels, slide.planes
         self.dtype, self.channels = slide.dtype, slide.channels
         self.metadata, self.associated = slide.metadata, slide.associated
+        self.decoded = slide.decoded
+
+    def _count(self, level: int) -> None:
+        """Count nothing: what a view decodes, the slide behind decodes and counts, by its own levels."""
 
     def close(self) -> None:
         """Close the slide behind the view."""
