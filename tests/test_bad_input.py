@@ -182,7 +182,8 @@ def test_an_output_folder_that_is_missing_or_read_only(command: str, tmp_path: P
     slide = container(tmp_path, make_stack())
     # Not even root can write to /proc.
     for folder in (tmp_path / "missing", Path("/proc")):
-        assert main([command, str(slide), str(folder / "out.png")]) == 1
+        name = "out.tif" if command == "flatten" else "out.png"
+        assert main([command, str(slide), str(folder / name)]) == 1
         said = capsys.readouterr().err.strip()
         assert str(folder) in said
         assert len(said.splitlines()) == 1

@@ -75,7 +75,7 @@ def test_a_map_of_another_slide_is_refused() -> None:
     slide = ArraySlide(make_stack())
     with pytest.raises(OptionError, match="520 × 392"):
         flatten(slide, plane_map(np.zeros((1, 1)), (256, 256), (200, 200)))
-    with pytest.raises(OptionError, match="plane 5"):
+    with pytest.raises(OptionError, match="for 6"):
         flatten(slide, plane_map(np.full((2, 3), 5), (256, 256), (WIDTH, HEIGHT), planes=6))
 
 

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from planish.errors import OptionError, OutputExists
 from planish.model import Encoding, Level, Plane, SlideMetadata
 from planish.planemap import Audit, How, PlaneMap, SurveyRecord
+from planish.report.description import describe, format_table
 from planish.report.focus_image import FocusImageOptions, focus_image, focus_mask, focus_measure, write_focus_image
 from planish.report.heatmap import HeatmapOptions, draw, summary, write_heatmap
-from planish.report.record import Run, describe, format_table, peak_memory_mib, plain
+from planish.report.plain import plain
+from planish.report.record import Run, peak_memory_mib
 from planish.report.thumbnail import overview, thumbnail, to_rgb, write_png
 from planish.slide.base import Slide
 
@@ -81,7 +83,9 @@ def plane_map(slide: Slide, *, cell: int = 16, scored: float = 1.0) -> PlaneMap:
 
 
 def survey_record(audit: Audit | None = None) -> SurveyRecord:
-    return SurveyRecord("brenner", "as asked", 4.0, 1, 1, "bracket", "neighbours differ", 10, 20, 30, 40, 5, 90, audit=audit)
+    return SurveyRecord(
+        "brenner", "as asked", 4.0, 1, 1, "bracket", "neighbours differ", 10, 20, 30, 40, 5, 90, audit=audit
+    )
 
 
 # thumbnail
@@ -303,6 +307,8 @@ def test_mask_keeps_colours_in_focus_and_background_elsewhere() -> None:
         {"sigma": 0},
         {"sigma": -1.0},
         {"sigma": float("nan")},
+        {"sigma": 101},
+        {"sigma": float("inf")},
         {"threshold": 1.5},
         {"background": "mauvish"},
         {"longest": 0},

@@ -158,8 +158,9 @@ def test_an_empty_slide_takes_the_middle_plane() -> None:
 
 def test_options_out_of_range_are_named() -> None:
     wrongs: tuple[dict[str, Any], ...] = (
-        {"scorer": "best"}, {"scorer": "encoded-size"}, {"sampler": "none"}, {"step": 3}, {"subtiles": 0}, {"jobs": 0},
+        {"scorer": "best"}, {"ties": "guess"}, {"sampler": "none"}, {"step": 3}, {"subtiles": 0}, {"jobs": 0},
         {"score_downsample": 0.5}, {"score_downsample": 2, "score_level": 1},
+            {"score_downsample": float("nan")}, {"score_downsample": float("inf")}, {"score_level": -1},
     )  # fmt: skip
     for wrong in wrongs:
         with pytest.raises(OptionError):
@@ -211,7 +212,7 @@ def test_the_real_stack_uses_all_planes_whatever_holds_it(data: Callable[[str], 
     ):
         write_container(source, tmp_path / name, options)
         with open_slide(tmp_path / name) as slide:
-            found = survey(slide)
+            found = survey(slide, SurveyOptions(scorer="blur-difference"))
         if exact:
             assert np.array_equal(found.plane, focus.plane), name
         else:

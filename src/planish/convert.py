@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,16 @@ from planish.focus.survey import survey
 from planish.fuse.flat import flatten
 from planish.fuse.plan import FuseOptions
 from planish.model import Box
+from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
 from planish.report.record import Run, RunRecord, describe
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.slide.views import RegionView
-from planish.write.tiff import WriteOptions, Written, write
+from planish.write.encode import JpegTiles
+from planish.write.levels import plan_levels
+from planish.write.tiff import WriteOptions, Written, tile_source, write_file
+from planish.write.verify import SAMPLE, VerifyReport, compare
 
 Progress = Callable[[str, int, int], None]
 
@@ -134,6 +138,7 @@ def convert(
     """
     options, run = options or ConvertOptions(), Run("flatten")
     paths = output, side_file(output, "map"), side_file(output, "record")
+    check_not_source(source, output)
     for path in paths:
         check_output(path, overwrite=options.write.overwrite)
     with ExitStack() as stack:
@@ -141,12 +146,13 @@ def convert(
             slide = stack.enter_context(open_selection(source, options.selection))
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
-        map_file, record_file = (
-            stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths[1:]
+        # Renamed together when all is well, the slide last: where it is, its map and record are.
+        slide_file, map_file, record_file = (
+            stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths
         )
         focus.save(map_file)
         with run.stage("write"):
-            written = write(flatten(slide, focus, options.fuse), output, options.write, progress)
+            written = write_file(flatten(slide, focus, options.fuse), slide_file, options.write, progress)
         record = run.record(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
@@ -169,7 +175,46 @@ def _facts(written: Written, focus: PlaneMap) -> dict[str, Any]:
         "levels": written.levels,
         "encoding": {"codec": written.encoding.codec, "color": written.encoding.color,
                      "subsampling": written.encoding.subsampling},
+        "tiles_copied": written.tiles_copied,
         "tiles_encoded": written.tiles_encoded,
+        "bytes_copied": written.bytes_copied,
         "tiles_read_back": written.tiles_checked,
         "planes_used": len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane)),
     }  # fmt: skip
+
+
+def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every_tile: bool = False) -> VerifyReport:
+    """Check that a flat slide is what its source and its plane map make.
+
+    Parameters
+    ----------
+    flat, source : Path
+        The file, and the z-stack it was made from.
+    map_path : Path or None
+        The plane map, by default the one beside `flat`.
+    every_tile : bool
+        Whether to compare all tiles instead of a sample of each level.
+
+    Raises
+    ------
+    WriteError
+        Where anything differs, naming level and tile.
+    PlanishError
+        Where one of the files cannot be read, or the map does not fit the source.
+    """
+    focus = PlaneMap.load(map_path or side_file(flat, "map"))
+    with open_selection(source, Selection()) as slide, open_slide(flat) as written:
+        meant = flatten(slide, focus)
+        options = WriteOptions(levels=_levels_of(written, meant))
+        stored, plain = written.encoding(0, 0), tile_source(meant, options)
+        encodings = [plain.encoder.encoding, *(slide.encoding(0, plane.index) for plane in slide.planes)]
+        if stored is not None and stored.codec == "jpeg" and stored not in encodings:
+            # Written with a quality of its own.
+            plain = replace(plain, encoder=JpegTiles(stored), copying=False)
+        return compare(flat, plain, None if every_tile else SAMPLE)
+
+
+def _levels_of(written: Slide, meant: Slide) -> str:
+    """Return which levels a file was written with."""
+    count = len(written.levels)
+    return "source" if count == len(meant.levels) != len(plan_levels(meant).levels) else "all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         Where the folder is missing or read-only, or the disk is full.
     """
     check_output(path, overwrite=overwrite)
-    temporary = path.with_name(f".planish-{os.getpid()}-{path.name}")
+    # A token beside the process number: in a container, a killed run had the same number.
+    temporary = path.with_name(f".planish-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

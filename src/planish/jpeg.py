@@ -161,8 +161,15 @@ def join(tile: bytes, tables: bytes, color: str) -> bytes:
     color : str
         What the page says of the colour space.
     """
+    if _has_tables(tile):
+        tables = b""
     marked = color != "rgb" or b"Adobe" in tile[: len(_SOI) + len(_ADOBE_RGB)]
     return _inlined(tables, b"" if marked else _ADOBE_RGB) + tile[len(_SOI) :]
+
+
+def _has_tables(tile: bytes) -> bool:
+    """Whether a tile carries its own tables, which come before its scan."""
+    return any(marker == _DQT for marker, _, _ in _segments(tile))
 
 
 @lru_cache(maxsize=64)

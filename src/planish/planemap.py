@@ -7,18 +7,25 @@ The *cell grid* lies on level-0 pixels, not on storage tiles: a cell is the stor
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.errors import PlanishError
+from planish import jsonfields
+from planish.errors import OptionError, PlanishError
+
+if TYPE_CHECKING:
+    from planish.slide.base import Slide
 
 FORMAT = "planish plane map"
 VERSION = 1
+SAME_Z = 0.01
+"""µm by which the z of one plane may differ between a map and a slide: containers round it."""
 
 
 class How(IntEnum):
@@ -111,6 +118,11 @@ class PlaneMap:
         z of every plane in µm.
     record : SurveyRecord or None
         What the survey did; None for a map made by hand.
+
+    Raises
+    ------
+    OptionError
+        Where sizes, shapes, planes, codes or z values do not fit each other.
     """
 
     plane: NDArray[np.int16]
@@ -125,12 +137,19 @@ class PlaneMap:
     record: SurveyRecord | None = None
 
     def __post_init__(self) -> None:
+        if min(self.width, self.height, self.cell_width, self.cell_height) < 1:
+            raise OptionError(
+                f"plane map: sizes must be positive, got {self.width} × {self.height} px in cells of "
+                f"{self.cell_width} × {self.cell_height}"
+            )
         shape = (-(-self.height // self.cell_height), -(-self.width // self.cell_width))
         for name in ("plane", "margin", "how", "sharpness"):
             if getattr(self, name).shape != shape:
-                raise ValueError(f"plane map: {name} is {getattr(self, name).shape}, the cell grid is {shape}")
-        if self.plane.size and not (self.plane.min() >= 0 and self.plane.max() < len(self.z_um)):
-            raise ValueError(f"plane map: planes must be 0 to {len(self.z_um) - 1}")
+                raise OptionError(f"plane map: {name} is {getattr(self, name).shape}, the cell grid is {shape}")
+        if not all(z is None or math.isfinite(z) for z in self.z_um):
+            raise OptionError(f"plane map: z_um must be numbers or None, got {self.z_um}")
+        _check_codes("plane", self.plane, range(len(self.z_um)))
+        _check_codes("how", self.how, range(len(How)))
 
     @property
     def rows(self) -> int:
@@ -146,6 +165,32 @@ class PlaneMap:
     def specimen(self) -> NDArray[np.bool_]:
         """(rows, columns): True where the cell holds specimen."""
         return np.asarray(self.how != How.GLASS)
+
+    def check_fits(self, slide: Slide) -> None:
+        """Raise an error unless the map was made for this slide: its size, its number of planes, their z.
+
+        Raises
+        ------
+        OptionError
+            Where any differs; z only where map and slide both know it.
+        """
+        full = slide.levels[0]
+        if (self.width, self.height) != (full.width, full.height):
+            raise OptionError(
+                f"{slide.name}: is {full.width} × {full.height} px, but the plane map is for {self.width} × "
+                f"{self.height} px; give the map, --level and --region of this slide, or survey this slide"
+            )
+        if len(self.z_um) != len(slide.planes):
+            raise OptionError(
+                f"{slide.name}: has {len(slide.planes)} planes, but the plane map is for {len(self.z_um)}; "
+                "give the same --planes as for the map, or survey this slide"
+            )
+        for plane, z_um in zip(slide.planes, self.z_um, strict=True):
+            if plane.z_um is not None and z_um is not None and abs(plane.z_um - z_um) > SAME_Z:
+                raise OptionError(
+                    f"{slide.name}: plane {plane.index} is at {plane.z_um:g} µm, but the plane map has it at "
+                    f"{z_um:g} µm; give the same --planes as for the map, or survey this slide"
+                )
 
     def save(self, path: str | Path) -> None:
         """Write the map as JSON; rows of numbers stay on one line each, so that it can be read and edited."""
@@ -183,31 +228,60 @@ class PlaneMap:
             Where the file is not such a map, naming what was found.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            if data["format"] != FORMAT or data["version"] > VERSION:
-                raise ValueError(f"it says {data['format']!r}, version {data['version']}")
-            record = data["record"]
-            if record:
-                record["audit"] = Audit(**record["audit"]) if record["audit"] else None
-            return cls(
-                plane=np.array(data["plane"], np.int16),
-                margin=_floats(data["margin"]),
-                how=np.array(data["how"], np.uint8),
-                sharpness=_floats(data["sharpness"]),
-                z_um=tuple(data["z_um"]),
-                record=SurveyRecord(**record) if record else None,
-                **{key: int(data[key]) for key in ("cell_width", "cell_height", "width", "height")},
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise PlanishError(
-                f"{path}: not a plane map that planish {VERSION}.x can read ({error}); make one with planish flatten"
-            ) from error
+            return cls._parsed(json.loads(Path(path).read_text(encoding="utf-8")))
+        except KeyError as error:
+            found = f"it has no {error}"
+        except RecursionError:
+            found = "it is nested too deeply"
+        except OSError as error:
+            found = error.strerror or str(error)
+        except (ValueError, TypeError, OverflowError) as error:
+            found = str(error).removeprefix("plane map: ")
+        raise PlanishError(
+            f"{path}: not a plane map that planish {VERSION}.x can read ({found}); make one with planish flatten"
+        )
+
+    @classmethod
+    def _parsed(cls, data: Any) -> PlaneMap:
+        """Return the map that `save` wrote as `data`; raises ValueError, TypeError or KeyError where it is none."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
+        if jsonfields.whole(data, "version") > VERSION:
+            raise ValueError(f"it is of version {data['version']}")
+        return cls(
+            plane=jsonfields.integers(data["plane"], "plane", np.int16),
+            margin=jsonfields.floats(data["margin"], "margin"),
+            how=jsonfields.integers(data["how"], "how", np.uint8),
+            sharpness=jsonfields.floats(data["sharpness"], "sharpness"),
+            z_um=jsonfields.numbers(data["z_um"], "z_um"),
+            record=_survey_record(data.get("record")),
+            **{key: jsonfields.whole(data, key) for key in ("cell_width", "cell_height", "width", "height")},
+        )
+
+
+def _check_codes(name: str, codes: NDArray[Any], allowed: range) -> None:
+    if codes.dtype.kind not in "iu":
+        raise OptionError(f"plane map: {name} must hold whole numbers, got {codes.dtype}")
+    if codes.min() < allowed.start or codes.max() >= allowed.stop:
+        raise OptionError(
+            f"plane map: {name} holds {codes.min()} to {codes.max()}, only {allowed.start} to {allowed.stop - 1} fit"
+        )
 
 
 def _rounded(values: NDArray[np.float32]) -> list[list[Any]]:
     """Four significant digits keep the file small; JSON has no NaN, so None stands for it."""
-    return [[None if np.isnan(value) else float(f"{value:.4g}") for value in row] for row in values]
+    wide = np.where(np.isfinite(values), values, 0).astype(np.float64)
+    scale = 10.0 ** (3 - np.floor(np.log10(np.maximum(np.abs(wide), 1e-30))))
+    rounded = np.round(wide * scale) / scale
+    return [
+        [value if finite else None for value, finite in zip(*row, strict=True)]
+        for row in zip(rounded.tolist(), np.isfinite(values).tolist(), strict=True)
+    ]
 
 
-def _floats(rows: list[list[float | None]]) -> NDArray[np.float32]:
-    return np.array([[np.nan if value is None else value for value in row] for row in rows], np.float32)
+def _survey_record(data: Any) -> SurveyRecord | None:
+    """Return as much of a record as there is: no plane hangs on it, so maps of other versions must load."""
+    if not isinstance(data, dict):
+        return None
+    record, audit = jsonfields.known(SurveyRecord, data), data.get("audit")
+    return replace(record, audit=jsonfields.known(Audit, audit)) if isinstance(audit, dict) else record

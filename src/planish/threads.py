@@ -1,10 +1,12 @@
-"""Rows of tiles side by side: joblib threads that are always waited for, also when the caller stops early."""
+"""Rows of tiles side by side: threads that are always waited for, also when the caller stops early."""
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -23,9 +25,7 @@ def in_threads(
     block early drops the tasks that have not begun, and waits for those that have.
     """
     gate = _Gate(function)
-    way = "generator" if ordered else "generator_unordered"
-    parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=way, pre_dispatch="n_jobs")
-    results = parallel(joblib.delayed(gate)(*task) for task in tasks)
+    results = (_in_order if ordered else _as_they_come)(gate, tasks, jobs)
     try:
         yield results
     finally:
@@ -34,6 +34,23 @@ def in_threads(
             # joblib warns of results that nobody took; here that is a cancellation, and meant.
             warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
             results.close()
+
+
+def _as_they_come(gate: _Gate[Result], tasks: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Result, None, None]:
+    parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered", pre_dispatch="n_jobs")
+    yield from parallel(joblib.delayed(gate)(*task) for task in tasks)
+
+
+def _in_order(gate: _Gate[Result], tasks: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Result, None, None]:
+    """Keep `jobs` tasks beyond the one waited for; joblib would go on and let results pile up behind a slow disk."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(gate, *task))
+            if len(waiting) > jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _Gate(Generic[Result]):

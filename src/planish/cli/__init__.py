@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
-from planish.cli.parser import build_parser
 from planish.errors import OptionError, PlanishError
 
 __all__ = ["main"]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; it unwinds as Ctrl-C does, so that temporary files are removed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,9 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted.
+        0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted, 143 terminated.
     """
-    options = build_parser().parse_args(arguments)
+    _never_fail_to_print()
+    try:
+        with _terminable():
+            return _run(arguments)
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, Terminated)
+        print(f"planish: {'terminated' if terminated else 'interrupted'}; no output was written", file=sys.stderr)
+        return 143 if terminated else 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    # Here, so that Ctrl-C while they are imported ends in one line, too.
+    from planish.cli.parser import attached, build_parser
+
+    options = build_parser().parse_args(attached(sys.argv[1:] if arguments is None else arguments))
     try:
         options.run(options)
     except PlanishError as error:
@@ -28,7 +50,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, MemoryError) as error:
         print(f"planish: {error or 'out of memory; use fewer --jobs'}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("planish: interrupted; no output was written", file=sys.stderr)
-        return 130
     return 0
+
+
+def _never_fail_to_print() -> None:
+    """Let a terminal that knows no µ show something else, instead of ending the run in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM raise `Terminated` inside the block. Only the main thread may set handlers; others go without."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # A second one must not disturb the cleaning up.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        # None: it was not set from Python, and cannot be set back from there.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

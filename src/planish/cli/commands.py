@@ -1,28 +1,34 @@
-"""What each command does: options to calls, results to text."""
+"""What each command does: options to calls, results to text.
+
+What takes long to import is imported where it is used: `planish --help` and wrong usage answer at once.
+"""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planish.cli.progress import Bars
-from planish.convert import ConvertOptions, Outputs, Selection, convert, open_selection
 from planish.errors import OptionError
-from planish.files import check_output
-from planish.focus.options import SurveyOptions
-from planish.focus.survey import survey
-from planish.fuse.plan import FuseOptions
-from planish.planemap import PlaneMap, SurveyRecord
-from planish.report.record import describe, format_table
-from planish.slide.open import open_slide
-from planish.write.tiff import WriteOptions
+
+if TYPE_CHECKING:
+    from planish.convert import Selection
+    from planish.focus.options import SurveyOptions
 
 Command = Callable[[Namespace], None]
+
+TIFF_NAMES = (".tif", ".tiff", ".btf")
 
 
 def info(options: Namespace) -> None:
     """Print what a slide holds."""
+    from planish.report.description import describe, format_table
+    from planish.slide.open import open_slide
+
     with open_slide(options.slide) as slide:
         description = describe(slide, source_name=True)
     print(json.dumps(description, indent=2, allow_nan=False) if options.json else format_table(description))
@@ -30,11 +36,26 @@ def info(options: Namespace) -> None:
 
 def flatten(options: Namespace) -> None:
     """Flatten one slide, then say what came of it."""
+    from planish.cli.summary import flat_summary
+    from planish.convert import ConvertOptions, convert
+    from planish.fuse.plan import FuseOptions
+    from planish.write.tiff import WriteOptions
+
+    _check_tiff_name(options.output)
     chosen = ConvertOptions(
         selection=_selection(options),
         survey=_survey_options(options),
         fuse=FuseOptions(options.fuse),
-        write=WriteOptions(options.write, options.quality, options.overwrite, options.jobs),
+        write=WriteOptions(
+            mode=options.write,
+            quality=options.quality,
+            layout=options.layout,
+            label=options.label,
+            macro=options.macro,
+            levels=options.levels,
+            overwrite=options.overwrite,
+            jobs=options.jobs,
+        ),
         map_path=options.map,
         source_name=options.source_name,
     )
@@ -43,24 +64,26 @@ def flatten(options: Namespace) -> None:
     if options.json:
         print(outputs.record.to_json(), end="")
     elif not options.quiet:
-        print(summary(outputs))
+        print(flat_summary(outputs))
 
 
 def heatmap(options: Namespace) -> None:
     """Survey a slide, or take a saved map, and draw it."""
-    from planish.report.heatmap import write_heatmap  # matplotlib takes a second to import
+    from planish.cli.summary import picture_summary
+    from planish.pictures import HeatmapRun, draw_heatmap
 
-    check_output(options.output, overwrite=options.overwrite)
-    with open_selection(options.slide, _selection(options)) as slide, Bars(quiet=options.quiet) as bars:
-        focus = PlaneMap.load(options.map) if options.map else survey(slide, _survey_options(options), bars)
-        write_heatmap(slide, focus, options.output, overwrite=options.overwrite)
+    chosen = HeatmapRun(_selection(options), _survey_options(options), options.map)
+    with Bars(quiet=options.quiet) as bars:
+        picture = draw_heatmap(options.slide, options.output, chosen, bars, overwrite=options.overwrite)
     if not options.quiet:
-        print(f"heatmap   {options.output}")
+        print(picture_summary(picture))
 
 
 def focus(options: Namespace) -> None:
     """Draw a focus image."""
-    from planish.report.focus_image import FocusImageOptions, write_focus_image
+    from planish.cli.summary import picture_summary
+    from planish.pictures import draw_focus_image
+    from planish.report.focus_image import FocusImageOptions
 
     chosen = FocusImageOptions(
         sigma=options.sigma,
@@ -69,10 +92,21 @@ def focus(options: Namespace) -> None:
         threshold=options.threshold,
         plane=options.plane,
     )
-    check_output(options.output, overwrite=options.overwrite)
-    with open_slide(options.slide) as slide:
-        write_focus_image(slide, options.output, chosen, overwrite=options.overwrite)
-    print(f"{'mask' if options.mask else 'focus'}   {options.output}")
+    picture = draw_focus_image(options.slide, options.output, chosen, overwrite=options.overwrite)
+    if not options.quiet:
+        print(picture_summary(picture))
+
+
+def verify(options: Namespace) -> None:
+    """Compare a flat slide with what its source and its plane map make."""
+    from planish.convert import verify_file
+
+    report = verify_file(options.flat, options.slide, options.map, every_tile=options.all)
+    if options.json:
+        print(json.dumps(asdict(report)))
+    else:
+        which = "all" if options.all else "a sample"
+        print(f"verified  {options.flat}: {report.tiles_checked} tiles of {report.levels} levels ({which}) are right")
 
 
 def demo(options: Namespace) -> None:
@@ -83,42 +117,24 @@ def demo(options: Namespace) -> None:
         print(run_demo(options.folder, size=options.size, seed=options.seed, jobs=options.jobs, progress=bars))
 
 
-def summary(outputs: Outputs) -> str:
-    """Return what a person wants to know after flattening."""
-    record, lines = outputs.record, [f"slide     {outputs.slide}", f"map       {outputs.map}"]
-    lines.append(f"record    {outputs.record_path}")
-    if record.survey:
-        lines += survey_lines(record.survey)
-    seconds = record.seconds["total"]
-    memory = f", peak memory {record.peak_memory_mib:.0f} MiB" if record.peak_memory_mib else ""
-    lines.append(f"done      {seconds:.1f} s{memory}")
-    return "\n".join(lines)
-
-
-def survey_lines(record: SurveyRecord) -> list[str]:
-    """Return what a survey did, in lines."""
-    lines = [
-        f"planes    chosen by {record.scorer} at 1/{record.score_downsample:g}, {record.sampler} ({record.why})",
-        f"cells     {record.specimen_cells} specimen ({record.inferred} inferred), {record.glass_cells} glass",
-        f"decoded   {record.decoded} of {record.specimen_tile_planes} tile-planes of the specimen",
-    ]
-    if audit := record.audit:
-        lines.append(
-            f"audit     {audit.wrong} of {audit.checked} inferred cells wrong "
-            f"({audit.confidence:.0%} interval {audit.low:.1%} to {audit.high:.1%})"
-        )
-    return lines
+def _check_tiff_name(path: Path) -> None:
+    # Of a folder, that it is one is said elsewhere.
+    if path.suffix.lower() not in TIFF_NAMES and not path.is_dir():
+        raise OptionError(f"{path}: planish writes TIFF; give a name that ends in {', '.join(TIFF_NAMES)}")
 
 
 def _selection(options: Namespace) -> Selection:
+    from planish.convert import Selection
+
     return Selection(options.level, options.region, options.planes)
 
 
 def _survey_options(options: Namespace) -> SurveyOptions:
-    if options.score_level is not None and options.score_level < 0:
-        raise OptionError(f"--score-level {options.score_level}: levels count from 0, full size")
+    from planish.focus.options import SurveyOptions
+
     return SurveyOptions(
         scorer=options.scorer,
+        ties=options.ties,
         score_level=options.score_level,
         step=options.step,
         subtiles=options.subtiles,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from planish._version import __version__
@@ -13,6 +14,19 @@ from planish.fuse.plan import LATER, METHODS
 from planish.model import Box
 
 _FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
+_SIGNED = ("--planes", "--region")
+"""Options whose values may begin with a minus sign, if only to be refused with a clear message."""
+
+
+def attached(arguments: Iterable[str]) -> list[str]:
+    """Return ``--planes -2:`` as ``--planes=-2:``, which argparse does not take for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in _SIGNED and argument[:1] == "-" and argument[1:2].isdigit():
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _flatten(_command(subparsers, "flatten", commands.flatten, "write one sharp slide from a z-stack"))
     _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
     _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
+    _verify(_command(subparsers, "verify", commands.verify, "compare a flat slide with its source"))
     _demo(_command(subparsers, "demo", commands.demo, "make a phantom slide, flatten it, compare it with the truth"))
     return parser
 
@@ -49,8 +64,7 @@ def _flatten(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fuse", default="select", choices=(*METHODS, *LATER), help="how to compose (select; the others come later)"
     )
-    parser.add_argument("--write", default="auto", choices=("auto", "copy", "encode"), help="copy comes later")
-    parser.add_argument("--quality", type=int, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)")
+    _add_writing(parser)
     parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
     _add_running(parser)
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
@@ -72,7 +86,16 @@ def _focus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--background", default="white", metavar="COLOR", help="what hides it (white)")
     parser.add_argument("--threshold", type=float, metavar="T", help="sharp from here, 0 to 1 (Otsu's)")
     parser.add_argument("--plane", type=int, metavar="N", help="focal plane (the middle one)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    parser.add_argument("--quiet", action="store_true", help="no summary")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("flat", type=Path, metavar="FLAT", help="slide that planish flatten wrote")
+    parser.add_argument("slide", type=Path, metavar="SOURCE", help="the z-stack it was made from")
+    parser.add_argument("--map", type=Path, metavar="MAP", help="plane map (the one beside FLAT)")
+    parser.add_argument("--all", action="store_true", help="compare every tile, not a sample of each level")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -89,19 +112,50 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("part of the slide")
     group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
     group.add_argument("--region", type=_region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
-    group.add_argument("--planes", type=_planes, default=(None, None), metavar="A:B", help="planes A to B - 1")
+    group.add_argument(
+        "--planes",
+        type=_planes,
+        default=(None, None),
+        metavar="A:B",
+        help="planes A to B - 1, counted from 0, the lowest; write it --planes=A:B; either may be left out",
+    )
 
 
 def _add_survey(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("choosing planes")
     group.add_argument("--map", type=Path, metavar="MAP", help="use a saved plane map instead of a survey")
     group.add_argument("--scorer", default="auto", choices=("auto", *SCORERS, "encoded-size"), help="sharpness measure")
+    group.add_argument(
+        "--ties",
+        default="decode",
+        choices=("decode", "bytes"),
+        help="where byte counts nearly tie: decode and score, or go by bytes alone (decode)",
+    )
     group.add_argument("--score-level", type=int, metavar="N", help="pyramid level to score (1/4 of full size)")
     group.add_argument("--step", type=int, default=1, choices=STEPS, help="look at every n-th pixel (1)")
     group.add_argument("--subtiles", type=int, default=1, metavar="N", help="let the sharpest of N × N parts decide")
     group.add_argument("--sampler", default="auto", choices=("auto", "dense", "recursive", "bracket"))
     group.add_argument("--seed", type=int, default=0, help="of probe and audit (0)")
     group.add_argument("--no-audit", action="store_true", help="do not check a sample of the inferred cells")
+
+
+def _add_writing(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("writing")
+    group.add_argument(
+        "--write",
+        default="auto",
+        choices=("auto", "copy", "encode"),
+        help="copy compressed tiles where they can be copied, insist on it, or encode all (auto)",
+    )
+    group.add_argument(
+        "--quality", type=_quality, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)"
+    )
+    group.add_argument("--levels", default="all", choices=("all", "source"), help="every ÷2, or the source's (all)")
+    group.add_argument(
+        "--layout", default="ome", choices=("ome", "aperio"), help="aperio tells OpenSlide the objective power (ome)"
+    )
+    group.add_argument("--label", action="store_true", help="copy the label image, which may show names")
+    group.add_argument("--macro", action="store_true", help="copy the macro image, which may show names")
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +181,15 @@ def _planes(text: str) -> tuple[int | None, int | None]:
     try:
         if not colon:
             raise ValueError
-        return int(first) if first else None, int(stop) if stop else None
+        ends = int(first) if first else None, int(stop) if stop else None
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not A:B, e.g. 2:7 for planes 2 to 6") from None
+    if min(end or 0 for end in ends) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: planes count from 0, the lowest; negative ones do not exist")
+    return ends
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JPEG quality, 1 to 100")
+    return int(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from planish.errors import OptionError
@@ -20,7 +21,8 @@ class SurveyOptions:
         A name of `planish.focus.scorers.SCORERS`, ``"encoded-size"``, or ``"auto"``: byte counts where they compare,
         else blur-difference.
     ties : str
-        What encoded-size does with planes of nearly equal size: ``"decode"`` and score them, or go by ``"bytes"`` alone.
+        What encoded-size does with planes of nearly equal size: ``"decode"`` and score them, or go by ``"bytes"``
+        alone.
     score_level : int or None
         The pyramid level to score.
     score_downsample : float or None
@@ -62,7 +64,8 @@ class SurveyOptions:
                 f"survey: step must be one of {STEPS}, subtiles and jobs at least 1, seed not negative; got "
                 f"step {self.step}, subtiles {self.subtiles}, jobs {self.jobs}, seed {self.seed}"
             )
-        if self.score_downsample is not None and (self.score_downsample < 1 or self.score_level is not None):
-            raise OptionError(
-                f"score_downsample must be at least 1 and goes without score_level, got {self.score_downsample}"
-            )
+        if self.score_level is not None and self.score_level < 0:
+            raise OptionError(f"score level {self.score_level}: levels count from 0, full size")
+        wanted = self.score_downsample
+        if wanted is not None and not (1 <= wanted < math.inf and self.score_level is None):
+            raise OptionError(f"score_downsample must be at least 1 and goes without score_level, got {wanted}")

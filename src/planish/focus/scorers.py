@@ -74,6 +74,8 @@ def score(pixels: NDArray[Any], scorer: str | Scorer, step: int = 1, subtiles: i
     if subtiles < 1:
         raise OptionError(f"subtiles {subtiles}: a cell is split into at least 1 × 1 parts")
     grey = measures.luma(pixels[::step, ::step])
+    if subtiles == 1:
+        return measure(grey)
     # A cell at the slide's edge may be narrower than the split asked for.
     rows, columns = (np.array_split(np.arange(n), min(subtiles, n)) for n in grey.shape)
     return max(measure(grey[y[0] : y[-1] + 1, x[0] : x[-1] + 1]) for y in rows for x in columns)

@@ -14,7 +14,7 @@ from planish.errors import OptionError
 from planish.focus.grid import Blocks, CellGrid
 from planish.focus.options import SurveyOptions
 from planish.focus.sampler import Cells
-from planish.focus.scorers import find_scorer, score
+from planish.focus.scorers import Scorer, find_scorer, score
 from planish.focus.sizes import NAME as ENCODED_SIZE
 from planish.slide.base import Slide
 from planish.threads import in_threads
@@ -59,14 +59,11 @@ class Scoring:
     def tiles_of(self, mask: NDArray[np.bool_]) -> int:
         """Return how many storage tiles of the level hold any cell of the mask, those of its blocks included."""
         blocks, level = self.blocks, self.blocks.level
+        across = [_touched(blocks.box(column, 0)[0::2], level.tile_width) for column in range(blocks.columns)]
+        down = [_touched(blocks.box(0, row)[1::2], level.tile_height) for row in range(blocks.rows)]
         rows, columns = np.nonzero(mask)
-        held = np.unique(np.stack([rows // blocks.down, columns // blocks.across]), axis=1)
-        tiles = 0
-        for row, column in held.T.tolist():
-            x, y, width, height = blocks.box(column, row)
-            across = -(-(x + width) // level.tile_width) - x // level.tile_width
-            tiles += across * (-(-(y + height) // level.tile_height) - y // level.tile_height)
-        return tiles
+        held = np.unique(rows // blocks.down * blocks.columns + columns // blocks.across)
+        return int((np.array(down)[held // blocks.columns] * np.array(across)[held % blocks.columns]).sum())
 
     def run(
         self, cells: Cells, mask: NDArray[np.bool_], report: Callable[[int, int], None] | None = None
@@ -123,13 +120,17 @@ class Scoring:
         pixels = self.slide.read_region(self.level, plane, *origin)
         scorer = find_scorer(self.scorer)
         first_row, first_column = block_row * blocks.down, block_column * blocks.across
-        rows, columns = np.nonzero(
-            mask[first_row : first_row + blocks.down, first_column : first_column + blocks.across]
-        )
-        for row, column in zip((rows + first_row).tolist(), (columns + first_column).tolist(), strict=True):
+        if blocks.across == blocks.down == 1:
+            yield (first_row, first_column, plane), self._score(pixels, scorer)
+            return
+        part = mask[first_row : first_row + blocks.down, first_column : first_column + blocks.across]
+        for row, column in (np.argwhere(part) + (first_row, first_column)).tolist():
             x, y, width, height = blocks.cell_box(column, row)
-            part = pixels[y - origin.y : y - origin.y + height, x - origin.x : x - origin.x + width]
-            yield (row, column, plane), score(self._shrunk(part), scorer, self.step, self.subtiles)
+            cell = pixels[y - origin.y : y - origin.y + height, x - origin.x : x - origin.x + width]
+            yield (row, column, plane), self._score(cell, scorer)
+
+    def _score(self, pixels: NDArray[Any], scorer: Scorer) -> float:
+        return score(self._shrunk(pixels), scorer, self.step, self.subtiles)
 
     def _shrunk(self, pixels: NDArray[Any]) -> NDArray[Any]:
         if self.shrink == 1:
@@ -137,6 +138,12 @@ class Scoring:
         size = tuple(max(1, round(side / self.shrink)) for side in (pixels.shape[1], pixels.shape[0]))
         small: NDArray[Any] = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return small.reshape(size[1], size[0], pixels.shape[2])
+
+
+def _touched(span: tuple[int, ...], tile: int) -> int:
+    """Return how many tiles (start, length) touches along one axis."""
+    start, length = span
+    return -(-(start + length) // tile) - start // tile
 
 
 def make_scoring(slide: Slide, grid: CellGrid, options: SurveyOptions) -> Scoring:

@@ -89,7 +89,6 @@ class _Surveyor:
         sampler, specimen, record = found
         record = replace(
             record,
-            measured=int((np.isfinite(sampler.scores) & specimen[..., None]).sum()),
             inferred=int((specimen & (sampler.how == How.INFERRED)).sum()),
             specimen_tile_planes=self.scoring.tiles_of(mask) * self.planes,
             mask_decoded=record.mask_decoded + masked,
@@ -115,7 +114,8 @@ class _Surveyor:
         self._feed(sampler, "deciding near ties")
         why = "planes compressed alike, so bytes tell"
         record = self._record(Choice("sizes", f"{sampler.tied} near ties"), mask, ENCODED_SIZE, why)
-        return sampler, mask, replace(record, decoded=self._decoded() - before, tied=sampler.tied)
+        decoded, measured = self._decoded() - before, int(np.isfinite(sampler.scores).sum())
+        return sampler, mask, replace(record, decoded=decoded, measured=measured, tied=sampler.tied)
 
     def _by_scores(self, mask: NDArray[np.bool_], why: str) -> _Found:
         start = self.slide.decoded.total()
@@ -123,11 +123,15 @@ class _Surveyor:
         glass_decoded, before = self.slide.decoded.total() - start, self._decoded()
         sampler, choice = self._sampler(mask)
         self._feed(sampler, "choosing planes")
-        decoded = self._decoded() - before
+        decoded, measured = self._decoded() - before, int(np.isfinite(sampler.scores).sum())
         sampler, audit = self._audited(sampler)
         specimen = mask & ~like_glass(sampler.scores, mask, glass_profiles)
         record = self._record(choice, specimen, self.scoring.scorer, why)
-        return sampler, specimen, replace(record, decoded=decoded, mask_decoded=glass_decoded, audit=audit)
+        return (
+            sampler,
+            specimen,
+            replace(record, decoded=decoded, measured=measured, mask_decoded=glass_decoded, audit=audit),
+        )
 
     def _glass_profiles(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return all scores of some cells of glass, (n, planes): what contrast noise alone makes."""

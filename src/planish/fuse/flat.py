@@ -71,9 +71,9 @@ class FlatSlide(Slide):
         wanted = int(self._uniform(level)[row, column])
         return self.stack.encoded_tile(level, wanted, column, row) if wanted >= 0 else None
 
-    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16] | None = None) -> list[EncodedTile | None]:
-        """Return a row of the source's own tiles, None where a tile has to be composed."""
-        return self.stack.encoded_row(level, row, self._uniform(level)[row])
+    def encoded_row(self, level: int, row: int, planes: NDArray[np.int16]) -> list[EncodedTile | None]:
+        """Return a row of the source's own tiles, None where a tile has to be composed, or -1 was asked for."""
+        return self.stack.encoded_row(level, row, np.where(planes < 0, planes, self._uniform(level)[row]))
 
     def _uniform(self, level: int) -> NDArray[np.int16]:
         """Return the plane of each tile of a level, -1 where its cells disagree or planes are compressed unlike."""

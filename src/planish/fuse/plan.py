@@ -123,15 +123,5 @@ def make_plan(slide: Slide, focus: PlaneMap, options: FuseOptions) -> Plan:
     OptionError
         Where the map was made for a slide of other size or with fewer planes.
     """
-    full = slide.levels[0]
-    if (focus.width, focus.height) != (full.width, full.height):
-        raise OptionError(
-            f"the plane map is for a slide of {focus.width} × {focus.height} px, {slide.name} has "
-            f"{full.width} × {full.height}; make the map from this slide"
-        )
-    if focus.plane.max() >= len(slide.planes):
-        raise OptionError(
-            f"the plane map chooses plane {focus.plane.max()}, {slide.name} has planes 0 to {len(slide.planes) - 1}; "
-            "use the same planes as for the map"
-        )
+    focus.check_fits(slide)
     return Plan(focus.plane, focus.cell_width, focus.cell_height)

@@ -21,6 +21,9 @@ from planish.focus.measures import gaussian_variance_map, luma
 from planish.report.thumbnail import middle_plane, overview, to_rgb, write_png
 from planish.slide.base import Slide
 
+MOST_SIGMA = 100.0
+"""Pixels. Beyond, a window holds all that a cell does, and filtering with it takes minutes and gigabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class FocusImageOptions:
@@ -29,7 +32,8 @@ class FocusImageOptions:
     Attributes
     ----------
     sigma : float
-        Standard deviation of the Gaussian window in pixels. Smaller, and areas are bounded more sharply.
+        Standard deviation of the Gaussian window in pixels, at most `MOST_SIGMA`. Smaller, and areas are bounded more
+        sharply.
     mask : bool
         Whether to show the picture's own colours where it is in focus, instead of the focus measure.
     background : str
@@ -50,8 +54,8 @@ class FocusImageOptions:
     longest: int = 4096
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < float("inf"):
-            raise OptionError(f"sigma must be above 0 pixels, got {self.sigma}")
+        if not 0 < self.sigma <= MOST_SIGMA:
+            raise OptionError(f"sigma must be above 0 and at most {MOST_SIGMA:g} pixels, got {self.sigma}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"the focus threshold must lie between 0 and 1, got {self.threshold}")
         if self.longest < 1:
@@ -124,10 +128,14 @@ def write_focus_image(
     overwrite : bool, optional
         Whether a file of that name may be replaced.
     """
+    write_png(focus_picture(picture, options), path, overwrite=overwrite)
+
+
+def focus_picture(picture: Slide | NDArray[Any], options: FocusImageOptions | None = None) -> NDArray[np.uint8]:
+    """Return what `write_focus_image` writes: the focus image, (height, width), or the mask, (height, width, 3)."""
     options = options or FocusImageOptions()
     pixels = _look(picture, options) if isinstance(picture, Slide) else picture
-    image = focus_mask(pixels, options) if options.mask else focus_image(pixels, options.sigma)
-    write_png(image, path, overwrite=overwrite)
+    return focus_mask(pixels, options) if options.mask else focus_image(pixels, options.sigma)
 
 
 def _look(slide: Slide, options: FocusImageOptions) -> NDArray[Any]:

@@ -80,19 +80,25 @@ def write_heatmap(
     Raises
     ------
     OptionError
-        Where the map was made for a slide of another size or number of planes.
+        Where the map was made for another slide.
     WriteError
         Where the file is there already or cannot be written.
     """
-    full = slide.levels[0]
-    if (focus.width, focus.height, len(focus.z_um)) != (full.width, full.height, len(slide.planes)):
-        raise OptionError(
-            f"{slide.name}: is {full.width} × {full.height} with {len(slide.planes)} planes, but the plane map is for "
-            f"{focus.width} × {focus.height} with {len(focus.z_um)}; survey this slide"
-        )
+    write_png(heatmap(slide, focus, options), path, overwrite=overwrite)
+
+
+def heatmap(slide: Slide, focus: PlaneMap, options: HeatmapOptions | None = None) -> NDArray[np.uint8]:
+    """Return the picture that `write_heatmap` writes, (height, width, 3).
+
+    Raises
+    ------
+    OptionError
+        Where the map was made for another slide.
+    """
+    focus.check_fits(slide)
     canvas: Any = FigureCanvasAgg(draw(slide, focus, options or HeatmapOptions()))
     canvas.draw()
-    write_png(np.asarray(canvas.buffer_rgba())[:, :, :3].copy(), path, overwrite=overwrite)
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
 def draw(slide: Slide, focus: PlaneMap, options: HeatmapOptions) -> Figure:

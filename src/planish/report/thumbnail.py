@@ -99,12 +99,22 @@ def write_png(pixels: NDArray[np.uint8], path: Path, *, overwrite: bool = False)
     WriteError
         Where the file is there already or cannot be written.
     """
+    check_png(path)
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(encode_png(pixels))
+
+
+def check_png(path: Path) -> None:
+    """Raise OptionError where a name does not end in ``.png``."""
     if path.suffix.lower() != ".png":
         raise OptionError(f"{path}: planish writes this picture as PNG; give a name that ends in .png")
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return (height, width) grey or (height, width, 3) RGB pixels as PNG."""
     done, data = cv2.imencode(".png", pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     assert done, "OpenCV encodes any 8-bit picture as PNG"
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(data.tobytes())
+    return data.tobytes()
 
 
 def _shares(start: int, most: int, length: int, size: int) -> tuple[int, csr_array]:

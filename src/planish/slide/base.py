@@ -129,6 +129,10 @@ class Slide(ABC):
                 f"{self.name}: region {x},{y},{width},{height} is not inside level {level}, "
                 f"which is {grid.width} × {grid.height}"
             )
+        if x % grid.tile_width == 0 and y % grid.tile_height == 0:
+            column, row = x // grid.tile_width, y // grid.tile_height
+            if grid.tile_box(column, row) == (x, y, width, height):
+                return self.read_tile(level, plane, column, row)  # nothing to put together
         region = np.empty((height, width, len(self.channels)), self.dtype)
         for row in range(y // grid.tile_height, -(-(y + height) // grid.tile_height)):
             for column in range(x // grid.tile_width, -(-(x + width) // grid.tile_width)):

@@ -10,8 +10,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from planish.errors import TileError
+from planish.errors import SlideError, TileError
 
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How classic TIFF and BigTIFF start."""
 CACHE_BYTES = 96 << 20
 """Bound of the decoded strips that one slide keeps, so that a row of virtual tiles decodes each strip once."""
 
@@ -26,12 +28,31 @@ class ByteFile:
         self.size = path.stat().st_size
 
     def read(self, offset: int, count: int) -> bytes:
-        """Read exactly `count` bytes at `offset`, or raise TileError."""
+        """Read exactly `count` bytes at `offset`.
+
+        Raises
+        ------
+        TileError
+            Where the file has no such bytes.
+        SlideError
+            After closing.
+        """
         if offset < 0 or count < 0 or offset + count > self.size:
             raise TileError(
                 f"{self.path}: a tile's {count} bytes at {offset} reach past the end of the file "
                 f"({self.size} bytes); the file is truncated or damaged: export it again"
             )
+        try:
+            data = self._read(offset, count)
+        except OSError as error:
+            raise TileError(f"{self.path}: cannot be read at {offset} ({error.strerror}); check the disk") from error
+        except ValueError as error:
+            raise SlideError(f"{self.path}: read after closing; open it again") from error
+        if len(data) < count:
+            raise TileError(f"{self.path}: became shorter while it was read; copy or export it again")
+        return data
+
+    def _read(self, offset: int, count: int) -> bytes:
         if hasattr(os, "pread"):
             return os.pread(self._file.fileno(), count, offset)
         with self._lock:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from planish.errors import UnsupportedSlide
+from planish.errors import SlideError, UnsupportedSlide
 from planish.model import SlideMetadata
 from planish.slide.page import as_pages, read_page
 
 Pages = list[tifffile.TiffPage]
+
+_REDUCED, _MASK = 1, 4
+"""Bits of the tag NewSubfileType."""
+_ASSOCIATED = re.compile(r"\b(label|macro|thumbnail)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,29 @@ def by_width(pages: Pages) -> list[Pages]:
     return [[page] for page in sorted(pages, key=lambda page: -int(page.imagewidth))]
 
 
-def resolution_mpp(page: tifffile.TiffPage) -> tuple[float | None, float | None]:
-    """µm per pixel from the resolution tags; None for the dpi that ordinary software writes without meaning it."""
-    unit = {2: 25_400.0, 3: 10_000.0}.get(page.tags.valueof("ResolutionUnit", 2))
+def number(value: object) -> float | None:
+    """Return a finite number, None where a file states none."""
+    if not isinstance(value, (str, int, float, np.number)):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def positive(value: object) -> float | None:
+    """Return a finite number above zero, None where a file states none."""
+    found = number(value)
+    return found if found and found > 0 else None
+
+
+def resolution_mpp(page: tifffile.TiffPage, unit_um: float | None = None) -> tuple[float | None, float | None]:
+    """µm per pixel from the resolution tags; None for the dpi that ordinary software writes without meaning it.
+
+    `unit_um` is the unit of length in µm, where the description names one instead of the tag.
+    """
+    unit = unit_um or {2: 25_400.0, 3: 10_000.0}.get(page.tags.valueof("ResolutionUnit", 2))
     values: list[float | None] = []
     for name in ("XResolution", "YResolution"):
         numerator, denominator = page.tags.valueof(name) or (0, 1)
@@ -62,7 +88,7 @@ def resolution_mpp(page: tifffile.TiffPage) -> tuple[float | None, float | None]
 def icc_profile(page: tifffile.TiffPage) -> bytes | None:
     """Return the ICC profile of a page, if any."""
     value = page.tags.valueof(34675)
-    return bytes(value) if value is not None else None
+    return value if isinstance(value, bytes) else None
 
 
 def svs_layout(tif: tifffile.TiffFile) -> Layout:
@@ -79,12 +105,12 @@ def svs_layout(tif: tifffile.TiffFile) -> Layout:
     if None in by_z and len(by_z) > 1:
         # Aperio leaves the offset out where it is zero.
         by_z.setdefault(0.0, []).extend(by_z.pop(None))
-    mpp = _number(pages[0].description, "MPP")
+    mpp = positive(_number(pages[0].description, "MPP"))
     metadata = SlideMetadata(
         format="SVS",
         mpp_x=mpp,
         mpp_y=mpp,
-        objective_power=_number(pages[0].description, "AppMag"),
+        objective_power=positive(_number(pages[0].description, "AppMag")),
         icc_profile=icc_profile(pages[0]),
         vendor="aperio",
     )
@@ -93,7 +119,7 @@ def svs_layout(tif: tifffile.TiffFile) -> Layout:
 
 def _number(description: str, key: str) -> float | None:
     match = re.search(rf"\|\s*{key}\s*=\s*([-+.\deE]+)", description)
-    return float(match[1]) if match else None
+    return number(match[1]) if match else None
 
 
 def ndpi_layout(tif: tifffile.TiffFile) -> Layout:
@@ -104,7 +130,10 @@ def ndpi_layout(tif: tifffile.TiffFile) -> Layout:
     for page in pages:
         magnification = page.tags.valueof(65421, 0)
         if magnification > 0:
-            by_z.setdefault(page.tags.valueof(65424, 0) / 1000, []).append(page)
+            z_um = number(page.tags.valueof(65424, 0) / 1000)
+            if z_um is None:
+                raise SlideError(f"{tif.filename}: page {page.index} lies at no number as z; export it again")
+            by_z.setdefault(z_um, []).append(page)
         elif magnification == -1:
             associated["macro"] = partial(read_page, page)
     if not by_z:
@@ -114,31 +143,53 @@ def ndpi_layout(tif: tifffile.TiffFile) -> Layout:
         format="NDPI",
         mpp_x=mpp_x,
         mpp_y=mpp_y,
-        objective_power=pages[0].tags.valueof(65421),
+        objective_power=positive(pages[0].tags.valueof(65421)),
         icc_profile=icc_profile(pages[0]),
         vendor="hamamatsu",
     )
-    z_um: list[float | None] = list(by_z)
-    return Layout([by_width(pages) for pages in by_z.values()], z_um, metadata, associated=associated)
+    return Layout([by_width(pages) for pages in by_z.values()], [*by_z], metadata, associated=associated)
 
 
 def plain_layout(tif: tifffile.TiffFile) -> Layout:
-    """Any other TIFF: full-size pages are planes, smaller ones of the same shape levels of the plane before them."""
+    """Any other TIFF: full-size pages are planes, smaller ones of the same shape levels of the plane before them.
+
+    Raises
+    ------
+    SlideError
+        Where a page is neither, and not marked as reduced, as a mask, or as label, macro or thumbnail.
+    """
     first, *others = as_pages(tif.pages)
     planes, left_out = [[first, *_reduced(first)]], 0
+    associated: dict[str, Callable[[], NDArray[Any]]] = {}
     for page in others:
-        if page.shape == first.shape and not page.subfiletype & 1:
+        if _kind(page) == _kind(first) and not page.subfiletype & _REDUCED:
             planes.append([page, *_reduced(page)])
         elif _is_level(page, first):
             # The dual layout lists its levels in the page chain and as SubIFDs: take each once.
             if page.offset not in {known.offset for known in planes[-1]}:
                 planes[-1].append(page)
-        else:
+        elif name := _ASSOCIATED.search(page.description):
+            associated[name[0].lower()] = partial(read_page, page)
+        elif page.subfiletype & (_REDUCED | _MASK):
             left_out += 1
+        else:
+            raise SlideError(
+                f"{tif.filename}: page {page.index} is {_text(page)}, but page {first.index} is {_text(first)}; all "
+                "planes must be alike: take the odd page out of the file"
+            )
     mpp_x, mpp_y = resolution_mpp(first)
     notes = (f"{left_out} further images of other shape were left out",) if left_out else ()
     metadata = SlideMetadata("TIFF", mpp_x, mpp_y, icc_profile=icc_profile(first), notes=notes)
-    return Layout([by_width(pages) for pages in planes], [None] * len(planes), metadata)
+    z_um: list[float | None] = [None] * len(planes)
+    return Layout([by_width(pages) for pages in planes], z_um, metadata, associated=associated)
+
+
+def _kind(page: tifffile.TiffPage) -> tuple[object, ...]:
+    return page.imagewidth, page.imagelength, page.samplesperpixel, page.dtype
+
+
+def _text(page: tifffile.TiffPage) -> str:
+    return "{} × {} px ({} × {})".format(*_kind(page))
 
 
 def _reduced(page: tifffile.TiffPage) -> Pages:

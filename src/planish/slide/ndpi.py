@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from planish.errors import SlideError, TileError
 from planish.jpeg import read_header
 from planish.slide.bytefile import ByteFile, ChunkCache
+from planish.slide.foreign import reason
 from planish.slide.page import VIRTUAL_TILE, TiffImage
 
 _EOI = b"\xff\xd9"
@@ -83,13 +84,15 @@ class NdpiImage(TiffImage):
 
     def read_tile(self, column: int, row: int) -> NDArray[Any]:
         """Decode one tile, (height, width, samples), cropped to the image."""
+        data = self.encoded(column, row)
         try:
-            pixels = np.asarray(imagecodecs.jpeg8_decode(self.encoded(column, row)))
-        except imagecodecs.Jpeg8Error as error:
+            pixels = np.asarray(imagecodecs.jpeg8_decode(data))
+            pixels = pixels.reshape(*pixels.shape[:2], self.stored)
+        except Exception as error:  # the codec raises errors of several kinds
             raise TileError(
-                f"{self.file.path}: tile ({column}, {row}) cannot be decoded ({error}); the file is damaged"
+                f"{self.file.path}: tile ({column}, {row}) cannot be decoded ({reason(error)}); the file is damaged: "
+                "export it again"
             ) from error
-        pixels = pixels.reshape(*pixels.shape[:2], self.samples)
         return self._cropped(pixels, column, row, self.tile_width, self.tile_height)
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 
 from planish.errors import SlideError, SlideNotFound, UnsupportedSlide
 from planish.slide.base import Slide, Source
-
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_OPENSLIDE_TIFFS = ("is_scn", "is_bif", "is_philips", "is_ventana")
+from planish.slide.bytefile import TIFF_MAGIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,11 @@ def _is_npy(path: Path, head: bytes) -> bool:
 
 
 def _is_tiff(path: Path, head: bytes) -> bool:
-    from planish.slide.tiff import open_tiff
-
-    if not head.startswith(_TIFF):
+    if not head.startswith(TIFF_MAGIC):
         return False
-    with open_tiff(path) as tif:
-        return not any(getattr(tif, flag, False) for flag in _OPENSLIDE_TIFFS)
+    from planish.slide.tiff import is_vendors
+
+    return not is_vendors(path)
 
 
 def _is_openslide(path: Path, head: bytes) -> bool:

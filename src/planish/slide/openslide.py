@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import configparser
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openslide
-import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, TileError, UnsupportedSlide
 from planish.model import Level, Plane, SlideMetadata
 from planish.slide.base import Associated, Slide, Source
+from planish.slide.bytefile import TIFF_MAGIC
+from planish.slide.foreign import reason
+from planish.slide.layout import positive
+from planish.slide.page import as_pages
+from planish.slide.tiff import open_tiff
 
 _FALLBACK_TILE = 256
 
@@ -33,13 +38,14 @@ class OpenSlideSlide(Slide):
                 f"{source}: OpenSlide cannot open it ({error}); if it holds focal planes, export them as OME-TIFF, "
                 "or as one file per plane in a folder"
             ) from error
+        self._closed = False
         properties = self._slide.properties
         self.levels = tuple(self._level(index) for index in range(self._slide.level_count))
         self.planes = (Plane(0),)
         self.dtype = np.dtype(np.uint8)
         self.channels = ("R", "G", "B")
         mpp_x, mpp_y, power = (
-            _number(properties.get(f"openslide.{key}")) for key in ("mpp-x", "mpp-y", "objective-power")
+            positive(properties.get(f"openslide.{key}")) for key in ("mpp-x", "mpp-y", "objective-power")
         )
         vendor = properties.get("openslide.vendor")
         icc = getattr(self._slide, "color_profile", None)
@@ -68,6 +74,7 @@ class OpenSlideSlide(Slide):
         return Level(width, height, tile_width, tile_height, full_width / width, full_height / height)
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        self._refuse_closed()
         grid = self.levels[level]
         x, y, width, height = grid.tile_box(column, row)
         origin = (round(x * grid.downsample_x), round(y * grid.downsample_y))
@@ -78,7 +85,12 @@ class OpenSlideSlide(Slide):
                 f"{self.source}: tile ({column}, {row}) of level {level} cannot be read ({error})"
             ) from error
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise SlideError(f"{self.source}: read after closing; open it again")
+
     def _associated(self, name: str) -> NDArray[Any]:
+        self._refuse_closed()
         return self._flatten(self._slide.associated_images[name])
 
     def _flatten(self, image: Any) -> NDArray[Any]:
@@ -92,6 +104,7 @@ class OpenSlideSlide(Slide):
 
     def close(self) -> None:
         """Close the slide."""
+        self._closed = True
         self._slide.close()
 
 
@@ -100,7 +113,7 @@ def refuse_hidden_planes(path: Path) -> None:
     planes = 1
     if path.suffix.lower() == ".mrxs":
         planes = _mirax_planes(path.with_suffix("") / "Slidedat.ini")
-    elif tifffile.TIFF.FILE_EXTENSIONS and _starts_like_tiff(path):
+    elif _starts_like_tiff(path):
         planes = _tiff_planes(path)
     if planes > 1:
         raise UnsupportedSlide(
@@ -111,7 +124,7 @@ def refuse_hidden_planes(path: Path) -> None:
 
 def _starts_like_tiff(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        return file.read(4) in TIFF_MAGIC
 
 
 def _mirax_planes(index: Path) -> int:
@@ -131,15 +144,15 @@ def _mirax_planes(index: Path) -> int:
 
 
 def _tiff_planes(path: Path) -> int:
-    """Return the planes that a Leica SCN (``sizeZ``) or Ventana BIF (tag 32997, ImageDepth) claims."""
-    with tifffile.TiffFile(path) as tif:
-        page = tif.pages.first
-        depth = int(page.imagedepth)
-        if tif.is_scn:
-            sizes = [int(part.split('"')[1]) for part in page.description.split("sizeZ=")[1:]]
-            depth = max([depth, *sizes])
+    """Return the planes that a vendor's TIFF claims: Leica by ``sizeZ``, Ventana by tag 32997, Philips by its pages."""
+    with open_tiff(path) as tif:
+        try:
+            page = tif.pages.first
+            depth = int(page.imagedepth)
+            if tif.is_scn:
+                depth = max([depth, *map(int, re.findall(r'sizeZ="(\d+)"', page.description))])
+            if tif.is_philips:
+                depth = max(depth, sum(other.shape == page.shape for other in as_pages(tif.pages)))
+        except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
+            raise SlideError(f"{path}: its TIFF structure is damaged ({reason(error)}); export it again") from error
     return depth
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,27 @@ from planish.errors import PlanishError, SlideError, UnsupportedSlide
 from planish.model import EncodedTile, Encoding, Level, Plane
 from planish.slide.base import Associated, Slide, Source
 from planish.slide.bytefile import ByteFile, ChunkCache
+from planish.slide.foreign import reason
 from planish.slide.layout import Layout, ndpi_layout, plain_layout, svs_layout
 from planish.slide.ndpi import NdpiImage
 from planish.slide.ome import ome_layout
 from planish.slide.page import TiffImage
+from planish.slide.series import shaped_layout, stack_layout
 
 _LAYOUTS: dict[str, Callable[[tifffile.TiffFile], Layout]] = {
     "ndpi": ndpi_layout,
     "svs": svs_layout,
     "ome": ome_layout,
+    "imagej": stack_layout,
+    "mmstack": stack_layout,
+    "lsm": stack_layout,
+    "stk": stack_layout,
+    "fluoview": stack_layout,
+    "shaped": shaped_layout,
 }
+"""By tifffile's names, asked in this order; `plain_layout` takes the rest."""
+_VENDORS = ("scn", "bif", "philips", "ventana")
+"""TIFFs whose structure OpenSlide knows better."""
 
 
 class TiffSlide(Slide):
@@ -37,21 +50,20 @@ class TiffSlide(Slide):
         super().__init__(source)
         assert isinstance(source, Path)
         self._tif = open_tiff(source)
-        self._file = ByteFile(source)
+        self._files: dict[str, ByteFile] = {}
         self._refusals: dict[int, str | None] = {}
         try:
-            layout = self._sort()
-            self._take(layout)
+            self._take(self._sort())
         except PlanishError:
             self.close()
             raise
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+        except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
             self.close()
-            raise SlideError(f"{source}: its TIFF structure is damaged ({error}); export it again") from error
+            raise SlideError(f"{source}: its TIFF structure is damaged ({reason(error)}); export it again") from error
 
     def _sort(self) -> Layout:
         for flag, layout in _LAYOUTS.items():
-            if getattr(self._tif, f"is_{flag}"):
+            if getattr(self._tif, f"is_{flag}", False):
                 return layout(self._tif)
         return plain_layout(self._tif)
 
@@ -59,7 +71,7 @@ class TiffSlide(Slide):
         order = np.argsort([np.inf if z is None else z for z in layout.z_um], kind="stable")
         cache = ChunkCache()
         self._images = [
-            [[_image(page, self._file, cache) for page in pages] for pages in layout.planes[index]] for index in order
+            [[self._image(page, cache) for page in pages] for pages in layout.planes[index]] for index in order
         ]
         self._check_planes()
         self.levels = self._levels()
@@ -70,19 +82,36 @@ class TiffSlide(Slide):
         self.channels = ("R", "G", "B") if image.samples == 3 else tuple(str(index) for index in range(count))
         if layout.channels and len(layout.channels) == count:
             self.channels = layout.channels
-        self.metadata = layout.metadata
+        notes = (image.converted.note,) if image.converted else ()
+        self.metadata = replace(layout.metadata, notes=(*layout.metadata.notes, *notes))
         self.associated = Associated(layout.associated)
 
-    def _check_planes(self) -> None:
-        def shape(levels: list[list[TiffImage]]) -> list[tuple[int, int, int]]:
-            return [(images[0].width, images[0].height, sum(i.samples for i in images)) for images in levels]
+    def _image(self, page: tifffile.TiffPage, cache: ChunkCache) -> TiffImage:
+        """Return the page as an image; NDPI levels with known restart intervals have tiles of their own."""
+        path = page.parent.filehandle.path
+        if path not in self._files:
+            # Files of a set stand beside the first one, which errors name as the user did.
+            self._files[path] = ByteFile(Path(self.name if page.parent is self._tif else path))
+        return (NdpiImage if page.jpegheader else TiffImage)(page, self._files[path], cache)
 
-        first = shape(self._images[0])
+    def _check_planes(self) -> None:
+        first = _shape(self._images[0])
         for index, levels in enumerate(self._images):
-            if shape(levels) != first:
+            shape = _shape(levels)
+            (size, count), *_ = Counter(level[:2] for level in shape).most_common(1)
+            if count > 1:
+                raise UnsupportedSlide(
+                    f"{self.name}: {count} images of {size[0]} × {size[1]} px share one z, so its planes cannot be "
+                    "told apart; export it with the z of each plane"
+                )
+            if shape != first:
                 raise SlideError(
-                    f"{self.name}: plane {index} has levels {shape(levels)} (width, height, samples), plane 0 has "
-                    f"{first}; planes must share their pyramid: export the slide again"
+                    f"{self.name}: plane {index} has levels {_text(shape)}, plane 0 has {_text(first)}; planes must "
+                    "share their pyramid: export the slide again"
+                )
+            if len({level[2:] for level in shape}) > 1:
+                raise SlideError(
+                    f"{self.name}: its levels are of different kinds, {_text(shape)}; export the slide again"
                 )
 
     def _levels(self) -> tuple[Level, ...]:
@@ -164,6 +193,8 @@ class TiffSlide(Slide):
             return "channels lie in images of their own"
         if not all(images[0].whole_tiles for images in planes):
             return "the file has strips instead of tiles"
+        if any(images[0].converted for images in planes):
+            return "colours are converted when read"
         for index, (image,) in enumerate(planes):
             if image.encoding is None:
                 return f"the JPEG tables of plane {index} are missing or unusual"
@@ -172,23 +203,53 @@ class TiffSlide(Slide):
         return None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and those of its set."""
         self._tif.close()
-        self._file.close()
+        for file in self._files.values():
+            file.close()
 
 
-def _image(page: tifffile.TiffPage, file: ByteFile, cache: ChunkCache) -> TiffImage:
-    """Return the page as an image; NDPI levels with known restart intervals have tiles of their own."""
-    return (NdpiImage if page.jpegheader else TiffImage)(page, file, cache)
+_Shape = tuple[int, int, int, str]
+
+
+def _shape(levels: list[list[TiffImage]]) -> list[_Shape]:
+    """Return (width, height, samples, type) of each level of a plane."""
+    return [
+        (images[0].width, images[0].height, sum(image.samples for image in images), images[0].dtype.name)
+        for images in levels
+    ]
+
+
+def _text(shape: list[_Shape]) -> str:
+    return ", ".join("{} × {} px ({} × {})".format(*level) for level in shape)
 
 
 def open_tiff(path: Path) -> tifffile.TiffFile:
     """Open a TIFF file with tifffile, its errors turned into ours."""
+    tif = None
     try:
         # tifffile goes by the suffix; an NDPI under another name would be misread as a plain TIFF.
-        return tifffile.TiffFile(path, is_ndpi=True) if _is_ndpi(path) else tifffile.TiffFile(path, is_ndpi=False)
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, struct.error, OSError) as error:
-        raise SlideError(f"{path}: not a readable TIFF ({error}); it may be truncated: export it again") from error
+        tif = tifffile.TiffFile(path, is_ndpi=_is_ndpi(path))
+        empty = not tif.pages
+    except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
+        if tif:
+            tif.close()
+        raise SlideError(
+            f"{path}: not a readable TIFF ({reason(error)}); it may be truncated: export it again"
+        ) from error
+    if empty:
+        tif.close()
+        raise SlideError(f"{path}: its page directory is missing, so the file is truncated; copy or export it again")
+    return tif
+
+
+def is_vendors(path: Path) -> bool:
+    """Whether a TIFF file is of a vendor whose structure is left to OpenSlide."""
+    with open_tiff(path) as tif:
+        try:
+            return any(getattr(tif, f"is_{flag}", False) for flag in _VENDORS)
+        except Exception as error:  # as in open_tiff
+            raise SlideError(f"{path}: its TIFF structure is damaged ({reason(error)}); export it again") from error
 
 
 def _is_ndpi(path: Path) -> bool:

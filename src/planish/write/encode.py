@@ -10,9 +10,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.errors import OptionError
-from planish.jpeg import split
-from planish.model import Encoding
+from planish.encoding import Encoding
+from planish.errors import OptionError, WriteError
+from planish.jpeg import join, split
 from planish.slide.base import Slide
 from planish.write.assembler import Tag, Value, short, undefined
 from planish.write.jpeg import encode, standard_encoding
@@ -22,39 +22,46 @@ _NONE_QUALITY = 90
 
 
 class TileEncoder(ABC):
-    """Compresses full-size tiles; safe to call from several threads."""
+    """Compresses full-size tiles; safe to call from several threads.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        What it writes.
+    tables : bytes
+        JPEG tables that its tiles lack.
+    """
 
     encoding: Encoding
+    tables: bytes = b""
 
     @abstractmethod
-    def encode(self, tile: NDArray[Any]) -> bytes:
-        """Return the bytes of a tile, (tile height, tile width, channels)."""
+    def encode(self, tile: NDArray[Any], page_tables: bytes) -> bytes:
+        """Return the bytes of a tile, (tile height, tile width, channels), for a page with these JPEG tables."""
 
     @abstractmethod
-    def tags(self) -> Mapping[int, Value]:
+    def tags(self, page_tables: bytes) -> Mapping[int, Value]:
         """Return the tags that a directory of such tiles needs: compression, photometric and the like."""
 
 
 class JpegTiles(TileEncoder):
-    """JPEG tiles that share their tables through tag 347."""
+    """JPEG tiles that share their tables through tag 347, or carry them where the page has others."""
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
         channels = 1 if encoding.color == "gray" else 3
-        self._tables, _ = split(encode(np.zeros((16, 16, channels), np.uint8), encoding))
+        self.tables, _ = split(encode(np.zeros((16, 16, channels), np.uint8), encoding))
 
-    def encode(self, tile: NDArray[Any]) -> bytes:
-        """Return an abbreviated JPEG."""
-        return split(encode(tile, self.encoding))[1]
+    def encode(self, tile: NDArray[Any], page_tables: bytes) -> bytes:
+        """Return a JPEG, abbreviated where the page has its tables."""
+        abbreviated = split(encode(tile, self.encoding))[1]
+        return abbreviated if page_tables == self.tables else join(abbreviated, self.tables, self.encoding.color)
 
-    def tags(self) -> Mapping[int, Value]:
+    def tags(self, page_tables: bytes) -> Mapping[int, Value]:
         """Return the tags; 4:4:4 goes without tag 530, whose presence turns colours wrong in Bio-Formats."""
         photometric = {"rgb": 2, "ycbcr": 6, "gray": 1}[self.encoding.color]
-        tags = {
-            Tag.COMPRESSION: short(7),
-            Tag.PHOTOMETRIC: short(photometric),
-            Tag.JPEG_TABLES: undefined(self._tables),
-        }
+        tags = {Tag.COMPRESSION: short(7), Tag.PHOTOMETRIC: short(photometric)}
+        tags[Tag.JPEG_TABLES] = undefined(page_tables)
         if photometric == 6 and self.encoding.subsampling != (1, 1):
             tags[Tag.YCBCR_SUBSAMPLING] = short(self.encoding.subsampling)
         return tags
@@ -69,14 +76,14 @@ class DeflateTiles(TileEncoder):
         self._dtype, self._channels = dtype, channels
         self._predict = dtype.kind in "ui"
 
-    def encode(self, tile: NDArray[Any]) -> bytes:
+    def encode(self, tile: NDArray[Any], page_tables: bytes = b"") -> bytes:
         """Return the zlib stream."""
         tile = np.ascontiguousarray(tile, self._dtype.newbyteorder("<"))
         if self._predict:
             tile = imagecodecs.delta_encode(tile, axis=-2)
         return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
 
-    def tags(self) -> Mapping[int, Value]:
+    def tags(self, page_tables: bytes = b"") -> Mapping[int, Value]:
         """Return the tags."""
         tags = {
             Tag.COMPRESSION: short(8),
@@ -96,30 +103,29 @@ def choose_encoder(slide: Slide, quality: int | None) -> TileEncoder:
     Parameters
     ----------
     slide : Slide
-        Its own JPEG encoding is used where it has one, tables and subsampling included; otherwise 8-bit grey and RGB
-        become JPEG of quality 90 without chroma subsampling, everything else deflate.
+        Its own JPEG encoding is used where it has one that can be written, tables and subsampling included; otherwise
+        8-bit grey and RGB become JPEG of quality 90 without chroma subsampling, everything else deflate.
     quality : int or None
         IJG quality 1 to 100 instead of the source's tables; the subsampling stays.
 
     Raises
     ------
     OptionError
-        Where a quality is asked for that is out of range, or for pixels that JPEG cannot hold.
+        Where a quality is asked for pixels that JPEG cannot hold.
     """
     channels = len(slide.channels)
-    fits = slide.dtype == np.uint8 and channels in (1, 3)
-    if quality is not None and not 1 <= quality <= 100:
-        raise OptionError(f"quality {quality} is out of range; give 1 to 100")
-    if not fits:
+    if slide.dtype != np.uint8 or channels not in (1, 3):
         if quality is not None:
             raise OptionError(
                 f"{slide.name}: {slide.dtype} pixels with {channels} channels are kept lossless; leave out --quality"
             )
         return DeflateTiles(slide.dtype, channels)
     source = slide.encoding(0, 0)
-    if source is None or source.codec != "jpeg":
-        color = "gray" if channels == 1 else "ycbcr"
-        return JpegTiles(standard_encoding(quality or _NONE_QUALITY, color, (1, 1)))
-    if quality is None:
-        return JpegTiles(source)
-    return JpegTiles(standard_encoding(quality, source.color, source.subsampling))
+    plain = standard_encoding(quality or _NONE_QUALITY, "gray" if channels == 1 else "ycbcr", (1, 1))
+    if source is None or source.codec != "jpeg" or (source.color == "gray") != (channels == 1):
+        return JpegTiles(plain)
+    try:
+        return JpegTiles(standard_encoding(quality, source.color, source.subsampling) if quality else source)
+    except (WriteError, OptionError):
+        # No encoder at hand writes 4:1:1 and the like.
+        return JpegTiles(plain)

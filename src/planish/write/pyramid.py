@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from planish.model import Level
-
-
-def pyramid_levels(full: Level, tile_width: int, tile_height: int) -> tuple[Level, ...]:
-    """Return ÷2 levels from full size down to one that fits a single tile."""
-    levels = [Level(full.width, full.height, tile_width, tile_height)]
-    while levels[-1].width > tile_width or levels[-1].height > tile_height:
-        width, height = -(-levels[-1].width // 2), -(-levels[-1].height // 2)
-        levels.append(Level(width, height, tile_width, tile_height, full.width / width, full.height / height))
-    return tuple(levels)
 
 
 def halve(band: NDArray[Any]) -> NDArray[Any]:
@@ -40,36 +29,35 @@ class Ladder:
 
     Parameters
     ----------
-    first, last : int
-        Levels that this ladder serves; what it would pass on to `last` + 1 gathers in `rest`.
-    tile_height : int
-        Rows of a tile, even, so that a row of tiles halves into whole pixels.
+    first : int
+        Level of the first of `tile_heights`.
+    tile_heights : sequence of int
+        Rows of a tile on each level served, even, so that a row of tiles halves into whole pixels. What the ladder
+        would pass on to the level after the last gathers in `rest`.
 
     At most two rows of tiles of each level are held.
     """
 
-    def __init__(self, first: int, last: int, tile_height: int) -> None:
-        self._last, self._tile_height = last, tile_height
-        self._held: dict[int, NDArray[Any] | None] = dict.fromkeys(range(first, last + 1))
+    def __init__(self, first: int, tile_heights: Sequence[int]) -> None:
+        self._tile_height = dict(enumerate(tile_heights, first))
+        self._held: dict[int, NDArray[Any] | None] = dict.fromkeys(self._tile_height)
         self.rest: list[NDArray[Any]] = []
 
     def push(self, level: int, band: NDArray[Any], *, end: bool) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (level, row of tiles) that became whole by this band; `end` says that it is the level's last."""
-        if level > self._last:
+        if level not in self._tile_height:
             self.rest.append(band)
             return
-        held = self._held[level]
+        held, height = self._held[level], self._tile_height[level]
         held = band if held is None else np.concatenate([held, band])
-        while len(held) >= self._tile_height or (end and len(held)):
-            row, held = held[: self._tile_height], held[self._tile_height :]
+        while len(held) >= height or (end and len(held)):
+            row, held = held[:height], held[height:]
             yield level, row
             yield from self.push(level + 1, halve(row), end=end and not len(held))
         self._held[level] = held if len(held) else None
 
 
-def cut_tiles(row: NDArray[Any], tile_width: int, tile_height: int) -> Iterator[NDArray[Any]]:
-    """Yield full-size tiles of a row of tiles; those at the edges are filled up by repeating the last pixels."""
-    for x in range(0, row.shape[1], tile_width):
-        tile = row[:, x : x + tile_width]
-        missing = (tile_height - tile.shape[0], tile_width - tile.shape[1])
-        yield np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
+def fill_tile(tile: NDArray[Any], tile_width: int, tile_height: int) -> NDArray[Any]:
+    """Return a tile filled up to full size by repeating its last pixels."""
+    missing = (tile_height - tile.shape[0], tile_width - tile.shape[1])
+    return np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile

@@ -7,33 +7,36 @@ directories as its SubIFDs, where OME readers look. Directories come last, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planish._version import __version__
+from planish.encoding import Encoding
 from planish.errors import OptionError, WriteError
 from planish.files import replacing
-from planish.model import Encoding, Level
+from planish.model import Level
 from planish.slide.base import Slide
 from planish.threads import in_threads
 from planish.write.assembler import Ifd, Tag, TiffAssembler, Value, long, short, text
-from planish.write.encode import TileEncoder, choose_encoder
-from planish.write.metadata import level_tags, ome_xml
-from planish.write.pyramid import Ladder, cut_tiles, pyramid_levels
-from planish.write.verify import read_back
+from planish.write.associated import associated_ifds
+from planish.write.encode import choose_encoder
+from planish.write.levels import plan_levels
+from planish.write.metadata import describe_output, level_tags
+from planish.write.pyramid import Ladder
+from planish.write.tiles import BAND, INNER, Row, TileSource
+from planish.write.verify import SAMPLE, verify_tiles
 
 Progress = Callable[[str, int, int], None]
 """(stage, done, total); may raise to cancel."""
-BAND = 4
-"""Rows of tiles that one thread composes at once: enough for whole rows of the two levels above."""
-_INNER_TOP = BAND.bit_length() - 1
-_DEFAULT_TILE = 256
 _CLASSIC_LIMIT = 2 << 30
 """Bytes of raw pixels up to which a classic TIFF is written; BigTIFF beyond."""
+_SMALL_TILE, _SMALL_TILES = 2048, 1024
+"""Bytes up to which equal tiles, blank ones mostly, are stored once, and how many different ones are remembered."""
+_BUFFER = 4 << 20
+"""Bytes gathered before the system is asked to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,16 @@ class WriteOptions:
     Attributes
     ----------
     mode : str
-        ``"auto"`` or ``"encode"``; ``"copy"`` of compressed tiles comes with a later version.
+        ``"auto"``: copy compressed tiles where they can be; ``"copy"``: the same, and an error where none can;
+        ``"encode"``: encode every tile.
     quality : int or None
-        IJG quality 1 to 100 of JPEG tiles; None keeps the source's tables.
+        IJG quality 1 to 100 of JPEG tiles, all of them encoded; None keeps the source's tables.
+    levels : str
+        ``"all"``: ÷2 levels; ``"source"``: those that the source has.
+    layout : str
+        ``"ome"``, or ``"aperio"``, whose description carries the objective's power to OpenSlide.
+    label, macro : bool
+        Whether to copy these images. They can show names.
     overwrite : bool
         Replace an existing file.
     jobs : int
@@ -54,34 +64,65 @@ class WriteOptions:
 
     mode: str = "auto"
     quality: int | None = None
+    levels: str = "all"
+    layout: str = "ome"
+    label: bool = False
+    macro: bool = False
     overwrite: bool = False
     jobs: int = 2
 
     def __post_init__(self) -> None:
-        if self.mode == "copy":
-            raise OptionError("--write copy comes with a later version; use auto or encode")
-        if self.mode not in ("auto", "encode"):
-            raise OptionError(f"unknown way of writing {self.mode!r}; use auto or encode")
+        for name, allowed in (
+            ("mode", ("auto", "copy", "encode")),
+            ("levels", ("all", "source")),
+            ("layout", ("ome", "aperio")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise OptionError(f"writing: {name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise OptionError(f"quality {self.quality} is out of range; give 1 to 100")
+        if self.mode == "copy" and self.quality is not None:
+            raise OptionError("copied tiles keep their quality; leave out the quality, or encode")
         if self.jobs < 1:
             raise OptionError(f"{self.jobs} jobs are too few; give at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the file, its bytes, its levels, how its tiles are encoded, tiles compared on reading back."""
+    """What was written.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    size : int
+        Its bytes.
+    levels : tuple of Level
+        Its pyramid.
+    encoding : Encoding
+        Of the tiles that were encoded.
+    tiles_copied, tiles_encoded : int
+        Of all levels.
+    bytes_copied : int
+        Of the tiles that were copied.
+    tiles_checked : int
+        Compared on reading back.
+    """
 
     path: Path
     size: int
     levels: tuple[Level, ...]
     encoding: Encoding
+    tiles_copied: int
     tiles_encoded: int
+    bytes_copied: int
     tiles_checked: int
 
 
 def write(
     slide: Slide, path: str | Path, options: WriteOptions | None = None, progress: Progress | None = None
 ) -> Written:
-    """Write a one-plane slide as a pyramidal TIFF with ÷2 levels.
+    """Write a one-plane slide as a pyramidal TIFF.
 
     Parameters
     ----------
@@ -90,12 +131,12 @@ def write(
     path : path
         The output; it appears whole, or not at all.
     options : WriteOptions
-        Quality, overwriting, threads.
+        What to copy, quality, levels, overwriting, threads.
     progress : callable
         Called with (stage, done, total) in rows of tiles; an exception it raises cancels the writing.
 
     Memory: per thread about three rows of tiles of level 0 (each width × tile height pixels), and two rows of each
-    level above; independent of the height.
+    level above; 16 bytes per tile of the output. Independent of the height but for these.
 
     Raises
     ------
@@ -105,110 +146,139 @@ def write(
         Where writing fails, or the file does not read back as what was meant.
     """
     options, path = options or WriteOptions(), Path(path)
+    with replacing(path, overwrite=options.overwrite) as temporary:
+        return replace(write_file(slide, temporary, options, progress), path=path)
+
+
+def write_file(slide: Slide, path: Path, options: WriteOptions, progress: Progress | None) -> Written:
+    """Write and check a new file under the very name given, for callers that rename several outputs together."""
     if len(slide.planes) != 1:
         raise OptionError(f"{slide.name}: has {len(slide.planes)} planes; flatten it before writing")
+    source = tile_source(slide, options)
+    with path.open("xb", buffering=_BUFFER) as file:
+        assembler = TiffAssembler(file, bigtiff=_raw_bytes(slide) > _CLASSIC_LIMIT)
+        output = _Output(source, assembler)
+        output.fill(options.jobs, progress)
+        output.finish(options)
+    checked = verify_tiles(path, source, SAMPLE)
+    return Written(
+        path,
+        path.stat().st_size,
+        source.plan.levels,
+        source.encoder.encoding,
+        output.copied,
+        sum(level.columns * level.rows for level in source.plan.levels) - output.copied,
+        output.bytes_copied,
+        checked,
+    )
+
+
+def tile_source(slide: Slide, options: WriteOptions) -> TileSource:
+    """Return where the tiles of an output come from.
+
+    Raises
+    ------
+    OptionError
+        Where copying is asked for, and not a single tile could be copied.
+    """
     encoder = choose_encoder(slide, options.quality)
+    copying = options.mode != "encode" and options.quality is None
+    source = TileSource.of(slide, plan_levels(slide, options.levels), encoder, copying=copying)
+    if options.mode == "copy" and not source.copying:
+        reason = slide.sizes_refusal(0) or "its tiles are no JPEG that may stand in one image"
+        raise OptionError(f"{slide.name}: tiles cannot be copied: {reason}; use --write auto")
+    return source
+
+
+def _raw_bytes(slide: Slide) -> int:
     full = slide.levels[0]
-    fits = all(128 <= size <= 512 and size % 16 == 0 for size in (full.tile_width, full.tile_height))
-    tile = (full.tile_width, full.tile_height) if fits else (_DEFAULT_TILE, _DEFAULT_TILE)
-    levels = pyramid_levels(full, *tile)
-    with replacing(path, overwrite=options.overwrite) as temporary:
-        with temporary.open("xb") as file:
-            raw = full.width * full.height * len(slide.channels) * slide.dtype.itemsize
-            assembler = TiffAssembler(file, bigtiff=raw > _CLASSIC_LIMIT)
-            tiles = _write_tiles(_Job(slide, levels, encoder), assembler, options.jobs, progress)
-            _finish(slide, levels, encoder, assembler, tiles)
-        checked = read_back(temporary, slide, levels, lossless=not encoder.encoding.lossy)
-        size = temporary.stat().st_size
-    return Written(path, size, levels, encoder.encoding, sum(level.columns * level.rows for level in levels), checked)
+    return full.width * full.height * len(slide.channels) * slide.dtype.itemsize
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every thread needs to know."""
+class _Output:
+    """A file that is being filled."""
 
-    slide: Slide
-    levels: tuple[Level, ...]
-    encoder: TileEncoder
+    def __init__(self, source: TileSource, assembler: TiffAssembler) -> None:
+        self._source, self._assembler = source, assembler
+        self._places: list[list[NDArray[np.int64]]] = [[] for _ in source.plan.levels]
+        self._small: dict[bytes, int] = {}
+        self.copied = self.bytes_copied = 0
 
-    def band(self, first: int) -> tuple[list[tuple[int, list[bytes]]], list[NDArray[Any]]]:
-        """Compose and encode `BAND` rows of tiles; return encoded rows by level, and what is left for higher levels."""
-        base = self.levels[0]
-        ladder = Ladder(0, min(_INNER_TOP, len(self.levels) - 1), base.tile_height)
-        encoded = []
-        for row in range(first, min(first + BAND, base.rows)):
-            box = base.tile_box(0, row)
-            pixels = self.slide.read_region(0, 0, 0, box.y, base.width, box.height)
-            for level, tiles in ladder.push(0, pixels, end=row == base.rows - 1):
-                encoded.append((level, self.encode(tiles)))
-        return encoded, ladder.rest
+    def fill(self, jobs: int, progress: Progress | None) -> None:
+        """Write all tiles, a band of rows at a time."""
+        plan = self._source.plan
+        done, total = 0, sum(plan.levels[segment.first].rows for segment in plan.segments)
+        for segment in plan.segments:
+            rows = plan.levels[segment.first].rows
+            outer = _OuterLevels(self._source, segment.first + INNER, segment.stop)
+            starts = range(0, rows, BAND)
+            with in_threads(self._source.band, ((segment, start) for start in starts), jobs, ordered=True) as bands:
+                for start, (finished, rest) in zip(starts, bands, strict=True):
+                    self._add(finished)
+                    self._add(outer.rows(rest, end=start + BAND >= rows))
+                    if progress:
+                        progress("writing", done + min(start + BAND, rows), total)
+            done += rows
 
-    def encode(self, row: NDArray[Any]) -> list[bytes]:
-        """Encode a row of tiles."""
-        base = self.levels[0]
-        return [self.encoder.encode(tile) for tile in cut_tiles(row, base.tile_width, base.tile_height)]
+    def _add(self, rows: Iterator[Row] | list[Row]) -> None:
+        for row in rows:
+            fresh: list[bytes] = []
+            offsets, position = [], self._assembler.position
+            for tile in row.tiles:
+                offset = self._small.get(tile) if len(tile) <= _SMALL_TILE else None
+                if offset is None:
+                    offset, position = position, position + len(tile)
+                    fresh.append(tile)
+                    if len(tile) <= _SMALL_TILE and len(self._small) < _SMALL_TILES:
+                        self._small[tile] = offset
+                offsets.append(offset)
+            self._assembler.append(b"".join(fresh))
+            self._places[row.level].append(np.array([offsets, [len(tile) for tile in row.tiles]], np.int64))
+            self.copied += row.copied
+            self.bytes_copied += row.bytes_copied
+
+    def finish(self, options: WriteOptions) -> None:
+        """Write the directories."""
+        source = self._source
+        slide, levels = source.slide, source.plan.levels
+        tags = [self._tags(index, np.concatenate(self._places[index], axis=1)) for index in range(len(levels))]
+        reduced = tuple(Ifd(each) for each in tags[1:])
+        extra = associated_ifds(slide, self._assembler, label=options.label, macro=options.macro)
+        description = describe_output(slide, options.layout, [name for name, _ in extra], 1 + len(reduced))
+        named = {Tag.IMAGE_DESCRIPTION: text(description), Tag.SOFTWARE: text(f"planish {__version__}")}
+        first = Ifd({**tags[0], **named}, reduced)
+        self._assembler.finish([first, *reduced, *(ifd for _, ifd in extra)])
+
+    def _tags(self, index: int, places: NDArray[np.int64]) -> dict[int, Value]:
+        source, level = self._source, self._source.plan.levels[index]
+        if places.shape[1] != level.columns * level.rows:
+            raise WriteError(f"{places.shape[1]} tiles of {level} were made; a fault of planish: please report it")
+        channels = len(source.slide.channels)
+        return {
+            Tag.SUBFILE_TYPE: long(int(index > 0)),
+            Tag.IMAGE_WIDTH: long(level.width),
+            Tag.IMAGE_LENGTH: long(level.height),
+            Tag.BITS_PER_SAMPLE: short([8 * source.slide.dtype.itemsize] * channels),
+            Tag.SAMPLES_PER_PIXEL: short(channels),
+            Tag.PLANAR_CONFIGURATION: short(1),
+            Tag.TILE_WIDTH: long(level.tile_width),
+            Tag.TILE_LENGTH: long(level.tile_height),
+            Tag.TILE_OFFSETS: self._assembler.offsets(places[0]),
+            Tag.TILE_BYTE_COUNTS: long(places[1]),
+            **source.encoder.tags(source.page_tables[index]),
+            **level_tags(source.slide, level),
+        }
 
 
-def _write_tiles(
-    job: _Job, assembler: TiffAssembler, jobs: int, progress: Progress | None
-) -> list[list[tuple[int, int]]]:
-    """Write all tiles; return (offset, size) of each tile by level, row by row."""
-    tiles: list[list[tuple[int, int]]] = [[] for _ in job.levels]
-    rows = job.levels[0].rows
-    outer = Ladder(_INNER_TOP + 1, len(job.levels) - 1, job.levels[0].tile_height)
-    starts = range(0, rows, BAND)
-    with in_threads(job.band, zip(starts), jobs, ordered=True) as bands:
-        for start, (encoded, rest) in zip(starts, bands, strict=True):
-            end = start + BAND >= rows
-            for level, row in [*encoded, *_upper(job, outer, rest, end)]:
-                tiles[level] += [(assembler.append(data), len(data)) for data in row]
-            if progress:
-                progress("writing", min(start + BAND, rows), rows)
-    return tiles
+class _OuterLevels:
+    """The levels of a segment above those that a band fills by itself."""
 
+    def __init__(self, source: TileSource, first: int, stop: int) -> None:
+        self._source, self._first, self._served = source, first, first < stop
+        self._ladder = Ladder(first, [level.tile_height for level in source.plan.levels[first:stop]])
 
-def _upper(job: _Job, ladder: Ladder, rest: list[NDArray[Any]], end: bool) -> Iterator[tuple[int, list[bytes]]]:
-    """Encode what became whole on the levels above those that the threads do themselves."""
-    if len(job.levels) <= _INNER_TOP + 1:
-        return
-    for index, band in enumerate(rest):
-        for level, row in ladder.push(_INNER_TOP + 1, band, end=end and index == len(rest) - 1):
-            yield level, job.encode(row)
-
-
-def _finish(
-    slide: Slide,
-    levels: tuple[Level, ...],
-    encoder: TileEncoder,
-    assembler: TiffAssembler,
-    tiles: list[list[tuple[int, int]]],
-) -> None:
-    for level, places in zip(levels, tiles, strict=True):
-        if len(places) != level.columns * level.rows:
-            raise WriteError(f"{len(places)} tiles of {level} were made; this is a fault of planish: please report it")
-    ifds = [Ifd(_tags(slide, level, encoder, assembler, places)) for level, places in zip(levels, tiles, strict=True)]
-    description = {Tag.IMAGE_DESCRIPTION: text(ome_xml(slide, f"planish {__version__}"))}
-    first = Ifd({**ifds[0].tags, **description, Tag.SOFTWARE: text(f"planish {__version__}")}, tuple(ifds[1:]))
-    assembler.finish([first, *ifds[1:]])
-
-
-def _tags(
-    slide: Slide, level: Level, encoder: TileEncoder, assembler: TiffAssembler, places: list[tuple[int, int]]
-) -> dict[int, Value]:
-    channels = len(slide.channels)
-    offsets, sizes = np.array(places, np.int64).T
-    reduced = level.downsample_x > 1 or level.downsample_y > 1
-    return {
-        Tag.SUBFILE_TYPE: long(int(reduced)),
-        Tag.IMAGE_WIDTH: long(level.width),
-        Tag.IMAGE_LENGTH: long(level.height),
-        Tag.BITS_PER_SAMPLE: short([8 * slide.dtype.itemsize] * channels),
-        Tag.SAMPLES_PER_PIXEL: short(channels),
-        Tag.PLANAR_CONFIGURATION: short(1),
-        Tag.TILE_WIDTH: long(level.tile_width),
-        Tag.TILE_LENGTH: long(level.tile_height),
-        Tag.TILE_OFFSETS: assembler.offsets(offsets),
-        Tag.TILE_BYTE_COUNTS: long(sizes),
-        **encoder.tags(),
-        **level_tags(slide, level),
-    }
+    def rows(self, rest: list[NDArray[np.generic]], *, end: bool) -> Iterator[Row]:
+        """Encode what became whole by what bands left over."""
+        for index, band in enumerate(rest if self._served else []):
+            for level, row in self._ladder.push(self._first, band, end=end and index == len(rest) - 1):
+                yield self._source.encode_row(level, row)

@@ -1,0 +1,64 @@
+"""What a person wants to know after a command has done its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planish.convert import Outputs
+    from planish.pictures import Picture
+    from planish.planemap import SurveyRecord
+    from planish.report.record import RunRecord
+
+
+def flat_summary(outputs: Outputs) -> str:
+    """Return where the files of a flattened slide lie, and what was done."""
+    record, lines = outputs.record, [f"slide     {outputs.slide}", f"map       {outputs.map}"]
+    lines.append(f"record    {outputs.record_path}")
+    if record.survey:
+        if record.arguments.get("map_path"):
+            lines.append("planes    from a saved map, which was made so:")
+        lines += survey_lines(record.survey)
+    lines += _tile_lines(record.output) + _note_lines(record)
+    seconds = record.seconds["total"]
+    memory = f", peak memory {record.peak_memory_mib:.0f} MiB" if record.peak_memory_mib else ""
+    lines.append(f"done      {seconds:.1f} s{memory}")
+    return "\n".join(lines)
+
+
+def picture_summary(picture: Picture) -> str:
+    """Return where a picture and its record lie."""
+    lines = [f"{picture.record.command:<9} {picture.path}", f"record    {picture.record_path}"]
+    return "\n".join(lines + _note_lines(picture.record))
+
+
+def survey_lines(record: SurveyRecord) -> list[str]:
+    """Return what a survey did, in lines."""
+    lines = [f"planes    {record.why}"]
+    if record.scorer != "none":
+        lines = [f"scorer    {record.scorer}: {record.scorer_why}", f"sampler   {record.sampler}: {record.why}"]
+    cells = f"cells     {record.specimen_cells} specimen ({record.inferred} inferred"
+    cells += f", {record.tied} near ties" if record.tied else ""
+    lines += [
+        f"{cells}), {record.glass_cells} glass",
+        f"decoded   {record.decoded} of {record.specimen_tile_planes} tile-planes of the specimen, "
+        f"at 1/{record.score_downsample:g}",
+    ]
+    if audit := record.audit:
+        lines.append(
+            f"audit     {audit.wrong} wrong of {audit.checked} cells drawn from those not scored in full "
+            f"({audit.confidence:.0%} interval {audit.low:.1%} to {audit.high:.1%})"
+        )
+    return lines
+
+
+def _tile_lines(output: Mapping[str, Any]) -> list[str]:
+    copied, encoded = output.get("tiles_copied"), output.get("tiles_encoded")
+    if copied is None or encoded is None:
+        return []
+    return [f"tiles     {copied} copied ({output.get('bytes_copied', 0):,} bytes), {encoded} encoded"]
+
+
+def _note_lines(record: RunRecord) -> list[str]:
+    return [f"note      {note}" for note in record.source.get("notes", ())]
