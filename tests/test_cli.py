@@ -133,7 +133,7 @@ def test_demo_tells_where_everything_is_and_how_good(tmp_path: Path, capsys: Say
     named = [tmp_path / "demo" / line.split()[1] for line in said.splitlines()[:5]]
     assert all(path.is_file() for path in named)
     ours, middle = (float(number) for number in re.findall(r"([\d.]+) dB", said))
-    assert ours > middle + 2
+    assert ours > middle + 1.5
     assert main(["demo", str(tmp_path / "demo"), "--size", "1024", "--quiet"]) == 0
 
 
@@ -177,11 +177,11 @@ def commands() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith("planish ")]
 
 
-@pytest.mark.parametrize("command", commands())
-def test_the_readmes_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     container(tmp_path, make_stack(), kind="ndpi").rename("scan.ndpi")
-    assert main(shlex.split(command.split("#")[0])[1:]) == 0
+    for command in commands():
+        assert main(shlex.split(command.split("#")[0])[1:]) == 0, command
 
 
 def test_the_readme_shows_commands() -> None:

@@ -15,9 +15,10 @@ from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.flat import flatten
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
+from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
-from planish.write.tiff import write
+from planish.write.tiff import WriteOptions, write
 
 
 def squared_errors(slide: Slide, truth: Slide) -> NDArray[np.float64]:
@@ -62,17 +63,34 @@ def main() -> None:
         print(f"{options.kind} {options.size}², {options.planes} planes, seed {options.seed}, {specimen.sum()} cells")
         print(f"middle plane {middle:.2f} dB, best plane per cell {best:.2f} dB")
         for downsample in (1, 2, 4, 8):
-            chosen = SurveyOptions(score_downsample=downsample, sampler="dense", audit=False)
-            focus = survey(slide, chosen)
-            picked = np.take_along_axis(errors, focus.plane[..., None].astype(np.intp), 2)[..., 0]
-            found = psnr(picked[specimen])
+            scored = SurveyOptions("blur-difference", score_downsample=downsample, sampler="dense", audit=False)
+            focus = survey(slide, scored)
+            found = psnr(picked(errors, focus)[specimen])
             print(f"scored at 1/{downsample}: {found:.2f} dB, {best - found:.3f} dB below the best choice")
+            if downsample == 1:
+                dense, dense_found = focus, found
             if downsample == 4:
                 flat = flatten(slide, focus)
-                written = write(flat, Path(folder, "flat.tif"))
-                with open_slide(written.path) as file:
-                    stored = psnr(squared_errors(file, phantom.truth)[..., 0][specimen])
-                print(f"  written: {stored:.2f} dB, {found - stored:.3f} dB below the composed pixels")
+                for mode in ("auto", "encode"):
+                    written = write(flat, Path(folder, f"{mode}.tif"), WriteOptions(mode))
+                    with open_slide(written.path) as file:
+                        stored = psnr(squared_errors(file, phantom.truth)[..., 0][specimen])
+                    print(f"  written ({mode}): {stored:.2f} dB, {found - stored:.3f} dB below the composed pixels")
+        for ties in ("bytes", "decode"):
+            focus = survey(slide, SurveyOptions(ties=ties))
+            found, record = psnr(picked(errors, focus)[specimen]), focus.record
+            assert record is not None
+            equal = (focus.plane == dense.plane)[dense.specimen].mean()
+            print(
+                f"by bytes, ties by {ties}: {equal:.2%} equal to scoring everything at 1/1, {found:.2f} dB, "
+                f"{dense_found - found:.3f} dB below that, {record.measured / record.specimen_tile_planes:.1%} of "
+                f"tile-planes decoded"
+            )
+
+
+def picked(errors: NDArray[np.float64], focus: PlaneMap) -> NDArray[np.float64]:
+    """Return the error of each cell's chosen plane."""
+    return np.take_along_axis(errors, focus.plane[..., None].astype(np.intp), 2)[..., 0]
 
 
 if __name__ == "__main__":

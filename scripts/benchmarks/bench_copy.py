@@ -8,13 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.focus.measures import blur_difference, luma
 from planish.jpeg import split
-from planish.phantom.specimen import PhantomOptions, PhantomSlide
+from planish.phantom.specimen import Kind, PhantomOptions, PhantomSlide
+from planish.slide.open import open_slide
 from planish.write.assembler import Ifd, Tag, TiffAssembler, Value, long, short, text, undefined
 from planish.write.jpeg import encode, standard_encoding
 
@@ -48,9 +51,9 @@ print(time.perf_counter() - begin, seconds["open"], seconds["survey"], seconds["
 """
 
 
-def pools(planes: int) -> tuple[list[list[bytes]], bytes]:
+def pools(kind: Kind, planes: int) -> tuple[list[list[bytes]], bytes]:
     """Return compressed tiles of a phantom, [place][plane], and the tables that they share."""
-    phantom = PhantomSlide(PhantomOptions(width=POOL * TILE, height=POOL * TILE, planes=planes))
+    phantom = PhantomSlide(PhantomOptions(kind, POOL * TILE, POOL * TILE, planes))
     encoding = standard_encoding(80, "ycbcr", (2, 2))
     tables, tiles = b"", []
     for row, column in np.ndindex(POOL, POOL):
@@ -60,9 +63,9 @@ def pools(planes: int) -> tuple[list[list[bytes]], bytes]:
     return tiles, tables
 
 
-def write_stack(path: Path, side: int, planes: int, patch: int) -> None:
+def write_stack(path: Path, kind: Kind, side: int, planes: int, patch: int) -> None:
     """Write a z-stack of side × side tiles with ÷2 levels, every tile unique; patches of cells share a plane."""
-    tiles, tables = pools(planes)
+    tiles, tables = pools(kind, planes)
     # Of each place, the planes by falling size: the patch decides which plane is the first of them.
     tiles = [sorted(place, key=len, reverse=True) for place in tiles]
     number, ifds = 0, []
@@ -114,6 +117,23 @@ def flatten(stack: Path, flat: Path, way: str, height: int = 0, width: int = 0) 
     return np.array(printed.split(), float)
 
 
+def decode_and_score(stack: Path, count: float) -> float:
+    """Return the seconds that two threads take to read, decode and score so many tile-planes (from a sample)."""
+    sample = int(min(count, 8000))
+    with open_slide(stack) as slide:
+        level = slide.levels[0]
+        places = np.random.default_rng(0).integers(0, (len(slide.planes), level.columns, level.rows), (sample, 3))
+
+        def work(part: NDArray[np.int64]) -> None:
+            for plane, column, row in part.tolist():
+                blur_difference(luma(slide.read_tile(0, plane, column, row)))
+
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, np.array_split(places, 2)))
+        return (time.perf_counter() - begin) * count / max(sample, 1)
+
+
 def plain_copy(source: Path, target: Path) -> float:
     """Read and write the same bytes, fsync included, as the writer does; return seconds."""
     begin = time.perf_counter()
@@ -130,19 +150,20 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=400, help="tiles per side")
     parser.add_argument("--planes", type=int, default=7)
     parser.add_argument("--share", type=int, default=20, help="decode–score–encode only 1 / SHARE of the height")
-    parser.add_argument("--patches", type=int, nargs="+", default=[64, 8], help="cells that share a plane, per side")
     options = parser.parse_args()
-    for patch in options.patches:
+    # Where planes change seldom, upper tiles are copied, too; a busy map has to compose most of them.
+    slides: tuple[tuple[Kind, int], ...] = (("tissue", 64), ("cytology-dense", 8))
+    for kind, patch in slides:
         with tempfile.TemporaryDirectory() as name:
-            measure(Path(name), options, patch)
+            measure(Path(name), options, kind, patch)
 
 
-def measure(folder: Path, options: argparse.Namespace, patch: int) -> None:
+def measure(folder: Path, options: argparse.Namespace, kind: Kind, patch: int) -> None:
     """Print the figures of one slide."""
     stack, side = folder / "stack.svs", options.side
-    write_stack(stack, side, options.planes, patch)
+    write_stack(stack, kind, side, options.planes, patch)
     size = stack.stat().st_size / 1e9
-    print(f"{options.planes} planes × {side**2} tiles, {size:.2f} GB, planes change every {patch} cells")
+    print(f"{kind}: {options.planes} planes × {side**2} tiles, {size:.2f} GB, planes change every {patch} cells")
     results = {way: flatten(stack, folder / f"{way}.tif", way) for way in ("bytes", "ties")}
     copy = min(plain_copy(folder / "bytes.tif", folder / "copy.tif") for _ in range(3))
     rows = side // options.share // 8 * 8
@@ -155,6 +176,10 @@ def measure(folder: Path, options: argparse.Namespace, patch: int) -> None:
             f"write {writing:.2f}), peak {peak:.0f} MiB, {copied:.0f} tiles copied, {encoded:.0f} composed, "
             f"{read:.0f} tile-planes decoded for {tied:.0f} ties of {cells:.0f} cells"
         )
+    alone = decode_and_score(stack, results["ties"][8])
+    bytes_total, ties_total = results["bytes"][0], results["ties"][0]
+    print(f"decode and score the tied tile-planes alone: {alone:.2f} s, at random places, two threads")
+    print(f"  ties − bytes = {(ties_total - bytes_total) / max(alone, 0.01):.2f} × that")
     print(f"decode–score–encode: {decoded:.0f} s (from {rows} of {side} rows of tiles: {part[0]:.1f} s)")
     print(f"  {decoded / results['bytes'][0]:.0f} × bytes, {decoded / results['ties'][0]:.1f} × ties", flush=True)
 

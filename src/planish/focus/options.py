@@ -26,7 +26,8 @@ class SurveyOptions:
     score_level : int or None
         The pyramid level to score.
     score_downsample : float or None
-        The same as level-0 pixels per scored pixel, whatever levels the file has; None for both means 4.
+        The same as level-0 pixels per scored pixel, whatever levels the file has; None for both means 4, but 1 for the
+        ties of byte counts.
     step : int
         Look at every step-th pixel: 1, 2, 4 or 8.
     subtiles : int

@@ -124,7 +124,7 @@ class Scoring:
             yield (first_row, first_column, plane), self._score(pixels, scorer)
             return
         part = mask[first_row : first_row + blocks.down, first_column : first_column + blocks.across]
-        for row, column in (np.argwhere(part) + (first_row, first_column)).tolist():
+        for row, column in (np.argwhere(part) + np.array([first_row, first_column])).tolist():
             x, y, width, height = blocks.cell_box(column, row)
             cell = pixels[y - origin.y : y - origin.y + height, x - origin.x : x - origin.x + width]
             yield (row, column, plane), self._score(cell, scorer)

@@ -13,11 +13,16 @@ from planish.slide.base import Slide
 
 NAME = "encoded-size"
 """Of the scorer."""
-TIE, SMALL_TIE = 0.05, 0.08
-"""Planes within this share of the largest byte count are a near tie; the second for tiles below `SMALL_TILE`."""
+TIE, SMALL_TIE = 0.045, 0.08
+"""Planes within this share of the largest byte count are a near tie; the second for tiles below `SMALL_TILE`.
+
+With 0.04, sparse cytology agreed with scoring everything on 98.9 % of its cells; with 0.05, dense cytology of 9 planes
+decoded 21 % of its tile-planes.
+"""
 SMALL_TILE = 128
-ENOUGH_GLASS = 16
-"""Cells of glass from which on their median byte count tells what a plane's own noise takes."""
+ENOUGH_GLASS, GLASS_SHARE = 16, 0.01
+"""Cells of glass, and their share of all cells, from which on their median byte count tells what a plane's own noise
+takes. Fewer are as likely to be quiet specimen, whose bytes follow the focus."""
 
 
 def cell_sizes(slide: Slide, grid: CellGrid) -> NDArray[np.float32] | str:
@@ -52,9 +57,9 @@ def level_floors(sizes: NDArray[np.float32], glass: NDArray[np.bool_]) -> NDArra
     -------
     ndarray of float32
         `sizes` less how far the median glass of each plane lies above that of all planes: subtracted, as noise adds
-        bytes; never divided. Without `ENOUGH_GLASS` cells of glass, `sizes` as they are.
+        bytes; never divided. Without enough glass, `sizes` as they are.
     """
-    if glass.sum() < ENOUGH_GLASS:
+    if glass.sum() < max(ENOUGH_GLASS, GLASS_SHARE * glass.size):
         return sizes
     floors = np.median(sizes[glass], axis=0)
     return np.asarray(sizes - (floors - floors.mean()), np.float32)

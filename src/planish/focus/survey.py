@@ -109,6 +109,9 @@ class _Surveyor:
     def _by_sizes(self, mask: NDArray[np.bool_], sizes: NDArray[np.float32]) -> _Found:
         full = self.slide.levels[0]
         tie = SMALL_TIE if min(full.tile_width, full.tile_height) < SMALL_TILE else TIE
+        if self.options.score_downsample is None and self.options.score_level is None:
+            # Bytes tell of detail at full size; so do ties that are to agree with them.
+            self.scoring = make_scoring(self.slide, self.grid, replace(self.options, score_downsample=1))
         sampler = SizeSampler(mask, level_floors(sizes, ~mask), tie if self.options.ties == "decode" else 0)
         before = self._decoded()
         self._feed(sampler, "deciding near ties")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, TileError
@@ -16,6 +19,10 @@ TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How classic TIFF and BigTIFF start."""
 CACHE_BYTES = 96 << 20
 """Bound of the decoded strips that one slide keeps, so that a row of virtual tiles decodes each strip once."""
+
+
+LARGE_SHARE = 8
+"""Strips beyond this part of the bound are kept in temporary files instead."""
 
 
 class ByteFile:
@@ -65,27 +72,43 @@ class ByteFile:
 
 
 class ChunkCache:
-    """Decoded strips, least recently used out first, bounded in bytes (one entry always stays)."""
+    """Decoded strips: small ones in memory, least recently used out first; large ones in temporary files.
+
+    A strip may be a whole plane. Were it dropped and decoded again for each tile that another plane is looked at for,
+    flattening would take an hour instead of a minute; so it is decoded once, and mapped.
+    """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._held = 0
         self._entries: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._mapped: dict[tuple[int, int], NDArray[Any]] = {}
+        self._lock, self._large_lock = threading.Lock(), threading.Lock()
 
-    def get(self, key: tuple[int, int]) -> NDArray[Any] | None:
-        """Return the chunk and mark it as used."""
+    def get(self, key: tuple[int, int], size: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return a chunk of `size` bytes, decoded unless it is kept."""
+        if size > self._limit // LARGE_SHARE:
+            with self._large_lock:  # one at a time: a second thread would only decode the same again
+                if key not in self._mapped:
+                    self._mapped[key] = _mapped(decode())
+                return self._mapped[key]
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def put(self, key: tuple[int, int], chunk: NDArray[Any]) -> None:
-        """Keep a chunk."""
+                return self._entries[key]
+        chunk = decode()
         with self._lock:
-            if key in self._entries:
-                return
-            self._entries[key] = chunk
-            self._held += chunk.nbytes
+            if key not in self._entries:
+                self._entries[key] = chunk
+                self._held += chunk.nbytes
             while self._held > self._limit and len(self._entries) > 1:
                 self._held -= self._entries.popitem(last=False)[1].nbytes
+        return chunk
+
+
+def _mapped(chunk: NDArray[Any]) -> NDArray[Any]:
+    """Return the chunk in a temporary file, which goes with the last use of it."""
+    with tempfile.TemporaryFile(prefix="planish-") as file:
+        mapped = np.memmap(file, chunk.dtype, "w+", shape=chunk.shape)
+    mapped[:] = chunk
+    return mapped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import cv2
@@ -188,12 +188,8 @@ class TiffImage:
         return tile
 
     def _cached_chunk(self, column: int, row: int) -> NDArray[Any]:
-        key = (id(self), row * self.across + column)
-        chunk = self._cache.get(key)
-        if chunk is None:
-            chunk = self._chunk(column, row)
-            self._cache.put(key, chunk)
-        return chunk
+        size = self.chunk_width * self.chunk_height * self.samples * self.dtype.itemsize
+        return self._cache.get((id(self), row * self.across + column), size, partial(self._chunk, column, row))
 
     def _chunk(self, column: int, row: int) -> NDArray[Any]:
         index = row * self.across + column
