@@ -20,7 +20,7 @@ LINE = "{:16} {:9} {:9} {:>8} {:>8} {:>8} {:>6}"
 
 def measure(path: Path, sampler: str, downsample: float, one_level: bool) -> tuple[PlaneMap, float]:
     """Survey a slide, or only its full-size level; return the map and the seconds."""
-    options = SurveyOptions(sampler=sampler, score_downsample=downsample, audit=False)
+    options = SurveyOptions("blur-difference", sampler=sampler, score_downsample=downsample, audit=False)
     begin = time.perf_counter()
     with open_slide(path) as slide:
         if one_level:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,12 +22,11 @@ from planish.report.record import Run, RunRecord, describe
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.slide.views import RegionView
+from planish.threads import Progress
 from planish.write.encode import JpegTiles
 from planish.write.levels import plan_levels
 from planish.write.tiff import WriteOptions, Written, tile_source, write_file
 from planish.write.verify import SAMPLE, VerifyReport, compare
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.convert import Progress, Selection, open_selection, side_file
+from planish.convert import Selection, open_selection, side_file
 from planish.files import check_output, replacing
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
@@ -22,6 +22,7 @@ from planish.report.heatmap import HeatmapOptions, heatmap
 from planish.report.record import Run, RunRecord, describe
 from planish.report.thumbnail import check_png, encode_png
 from planish.slide.open import open_slide
+from planish.threads import Progress
 
 
 @dataclass(frozen=True, slots=True)

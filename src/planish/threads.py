@@ -1,4 +1,4 @@
-"""Rows of tiles side by side: threads that are always waited for, also when the caller stops early."""
+"""Long work: rows of tiles side by side in threads that are always waited for, also when the caller stops early."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 import joblib
 
 Result = TypeVar("Result")
+
+Progress = Callable[[str, int, int], None]
+"""Told of long work as (stage, done, total), from the caller's own thread; an exception that it raises cancels."""
 
 
 @contextmanager

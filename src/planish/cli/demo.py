@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from planish.planemap import PlaneMap
 from planish.report.heatmap import write_heatmap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
+from planish.threads import Progress
 from planish.write.tiff import WriteOptions
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,6 @@ from planish.focus.sizes import NAME as ENCODED_SIZE
 from planish.slide.base import Slide
 from planish.threads import in_threads
 
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total); may raise to cancel."""
 DEFAULT_SCORER = "blur-difference"
 DEFAULT_DOWNSAMPLE = 4.0
 """Scores at a quarter of full size agree better with the plane of least error than those at full size."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -23,10 +22,8 @@ from planish.focus.sizes import NAME as ENCODED_SIZE
 from planish.focus.sizes import SMALL_TIE, SMALL_TILE, TIE, SizeSampler, cell_sizes, level_floors
 from planish.planemap import Audit, How, PlaneMap, SurveyRecord
 from planish.slide.base import Slide
-from planish.threads import in_threads
+from planish.threads import Progress, in_threads
 
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total) in tiles; an exception that it raises cancels the survey."""
 GLASS_CELLS = 16
 """Cells outside the specimen that are scored to know glass."""
 

@@ -34,7 +34,7 @@ def describe_output(slide: Slide, layout: str, associated: Sequence[str], pages:
         return '<?xml version="1.0" encoding="UTF-8"?>' + xml
     full, metadata = slide.levels[0], slide.metadata
     known = {"AppMag": metadata.objective_power, "MPP": metadata.mpp_x}
-    properties = "".join(f"|{name} = {value:g}" for name, value in known.items() if value)
+    properties = "".join(f"|{name} = {value:.10g}" for name, value in known.items() if value)
     size = f"{full.width}x{full.height}"
     title = f"Aperio Image Library planish {__version__}\r\n{size} ({full.tile_width}x{full.tile_height})"
     return f"{title}{properties}|OME = {xml}"

@@ -6,7 +6,7 @@ directories as its SubIFDs, where OME readers look. Directories come last, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,18 +19,16 @@ from planish.errors import OptionError, WriteError
 from planish.files import replacing
 from planish.model import Level
 from planish.slide.base import Slide
-from planish.threads import in_threads
+from planish.threads import Progress, in_threads
 from planish.write.assembler import Ifd, Tag, TiffAssembler, Value, long, short, text
 from planish.write.associated import associated_ifds
 from planish.write.encode import choose_encoder
 from planish.write.levels import plan_levels
 from planish.write.metadata import describe_output, level_tags
 from planish.write.pyramid import Ladder
-from planish.write.tiles import BAND, INNER, Row, TileSource
+from planish.write.tiles import INNER, Row, TileSource, band_rows
 from planish.write.verify import SAMPLE, verify_tiles
 
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total); may raise to cancel."""
 _CLASSIC_LIMIT = 2 << 30
 """Bytes of raw pixels up to which a classic TIFF is written; BigTIFF beyond."""
 _SMALL_TILE, _SMALL_TILES = 2048, 1024
@@ -211,13 +209,14 @@ class _Output:
         for segment in plan.segments:
             rows = plan.levels[segment.first].rows
             outer = _OuterLevels(self._source, segment.first + INNER, segment.stop)
-            starts = range(0, rows, BAND)
+            step = band_rows(segment)
+            starts = range(0, rows, step)
             with in_threads(self._source.band, ((segment, start) for start in starts), jobs, ordered=True) as bands:
                 for start, (finished, rest) in zip(starts, bands, strict=True):
                     self._add(finished)
-                    self._add(outer.rows(rest, end=start + BAND >= rows))
+                    self._add(outer.rows(rest, end=start + step >= rows))
                     if progress:
-                        progress("writing", done + min(start + BAND, rows), total)
+                        progress("writing", done + min(start + step, rows), total)
             done += rows
 
     def _add(self, rows: Iterator[Row] | list[Row]) -> None:

@@ -17,9 +17,14 @@ from planish.write.levels import LevelPlan, Segment
 from planish.write.pyramid import Ladder, fill_tile, halve
 
 BAND = 4
-"""Rows of tiles that one thread does at once: enough for whole rows of the two levels above."""
+"""Rows of tiles that one thread does at once where levels are halved: enough for whole rows of the two levels above."""
 INNER = BAND.bit_length()
 """Levels that a band of tiles fills with whole rows."""
+
+
+def band_rows(segment: Segment) -> int:
+    """Return how many rows of tiles of a segment are done at once: one where nothing is halved, to hold few."""
+    return BAND if segment.stop > segment.first + 1 else 1
 
 
 class Row(NamedTuple):
@@ -59,7 +64,7 @@ class TileSource:
     def of(cls, slide: Slide, plan: LevelPlan, encoder: TileEncoder, *, copying: bool) -> TileSource:
         """Choose each page's JPEG tables: those of the first tile copied to it, so that copies need not change."""
         source = slide.encoding(0, 0)
-        copying = copying and source is not None and source.codec == "jpeg" and source.alike(encoder.encoding)
+        copying = copying and source is not None and source.codec == "jpeg" == encoder.encoding.codec
         plain = cls(slide, plan, encoder, copying, (encoder.tables,) * len(plan.levels))
         tables = list(plain.page_tables)
         for segment in plan.segments:
@@ -77,18 +82,19 @@ class TileSource:
         """Return what can be copied to a row of tiles of the segment's first level."""
         level, source = self.plan.levels[segment.first], self.slide.levels[segment.source]
         same = (level.tile_width, level.tile_height) == (source.tile_width, source.tile_height)
-        if not (self.copying and same):
+        encoding = self.slide.encoding(segment.source, 0)
+        if not (self.copying and same and encoding is not None and encoding.alike(self.encoder.encoding)):
             return [None] * level.columns
         no_plane = np.zeros(level.columns, np.int16)
         return self.slide.encoded_row(segment.source, row, no_plane)
 
     def band(self, segment: Segment, first: int) -> tuple[list[Row], list[NDArray[Any]]]:
-        """Do `BAND` rows of tiles of a segment; return them, those above that became whole, and what is left over."""
+        """Do a band of rows of a segment; return them, those above that became whole, and what is left over."""
         level = self.plan.levels[segment.first]
         inner = self.plan.levels[segment.first : min(segment.stop, segment.first + INNER)]
         ladder = Ladder(segment.first, [each.tile_height for each in inner])
         rows: list[Row] = []
-        for row in range(first, min(first + BAND, level.rows)):
+        for row in range(first, min(first + band_rows(segment), level.rows)):
             copies = self.copies(segment, row)
             if segment.stop == segment.first + 1:
                 rows.append(self._row(segment, row, copies, None))
