@@ -24,8 +24,8 @@ from planish.phantom.pyramid import Cascade, kept_downsamples, read_bands
 from planish.slide.base import Slide
 from planish.write.assembler import (
     Entry,
+    Flavour,
     Ifd,
-    Layout,
     Tag,
     TiffAssembler,
     Value,
@@ -45,7 +45,7 @@ _COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class NdpiLayout(Layout):
+class NdpiFlavour(Flavour):
     """Entries of classic TIFF, followed by the upper halves of their last fields; offsets have 64 bits."""
 
     def holds(self, value: Value) -> bool:
@@ -59,7 +59,7 @@ class NdpiLayout(Layout):
         return super().directory(lower, following) + b"".join(field[4:] for field in fields)
 
 
-_LAYOUT = NdpiLayout(b"II\x2a\0", "<Q", "<H", "<HHI4s", inline=4, limit=2**63 - 1, ifd_kind=13)
+_FLAVOUR = NdpiFlavour(b"II\x2a\0", "<Q", "<H", "<HHI4s", inline=4, limit=2**63 - 1, ifd_kind=13)
 
 
 class NdpiAssembler(TiffAssembler):
@@ -70,9 +70,9 @@ class NdpiAssembler(TiffAssembler):
     """
 
     @property
-    def layout(self) -> Layout:
+    def flavour(self) -> Flavour:
         """The flavour of TIFF."""
-        return _LAYOUT
+        return _FLAVOUR
 
 
 def write_ndpi(slide: Slide, file: BinaryIO, options: ContainerOptions, pool: Executor) -> None:

@@ -147,7 +147,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layout:
+class Flavour:
     """How a flavour of TIFF packs its numbers.
 
     Attributes
@@ -186,8 +186,8 @@ class Layout:
         return b"".join(struct.pack(self.offset, offset) for offset in offsets)
 
 
-CLASSIC = Layout(b"II\x2a\0", "<I", "<H", "<HHI4s", inline=4, limit=2**32 - 1, ifd_kind=13)
-BIG = Layout(b"II\x2b\0\x08\0\0\0", "<Q", "<Q", "<HHQ8s", inline=8, limit=2**63 - 1, ifd_kind=18)
+CLASSIC = Flavour(b"II\x2a\0", "<I", "<H", "<HHI4s", inline=4, limit=2**32 - 1, ifd_kind=13)
+BIG = Flavour(b"II\x2b\0\x08\0\0\0", "<Q", "<Q", "<HHQ8s", inline=8, limit=2**63 - 1, ifd_kind=18)
 
 
 @dataclass
@@ -209,10 +209,10 @@ class TiffAssembler:
     position: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.append(self.layout.magic + self.layout.pack_offsets([0]))
+        self.append(self.flavour.magic + self.flavour.pack_offsets([0]))
 
     @property
-    def layout(self) -> Layout:
+    def flavour(self) -> Flavour:
         """The flavour of TIFF."""
         return BIG if self.bigtiff else CLASSIC
 
@@ -225,7 +225,7 @@ class TiffAssembler:
             Where a classic TIFF would grow beyond 4 GiB.
         """
         offset = self.position
-        if offset + len(data) > self.layout.limit:
+        if offset + len(data) > self.flavour.limit:
             raise WriteError("more than 4 GiB do not fit into a classic TIFF; write a BigTIFF")
         self.file.write(data)
         self.position += len(data)
@@ -251,8 +251,8 @@ class TiffAssembler:
         for ifd, own in zip(ifds, entries, strict=True):
             self._write_ifd(ifd, own, offsets, following.get(ifd, 0))
         self.file.flush()
-        self.file.seek(len(self.layout.magic))
-        self.file.write(self.layout.pack_offsets([offsets[pages[0]]]))
+        self.file.seek(len(self.flavour.magic))
+        self.file.write(self.flavour.pack_offsets([offsets[pages[0]]]))
         self.file.flush()
 
     def _write_values(self, ifd: Ifd) -> list[Entry]:
@@ -260,9 +260,9 @@ class TiffAssembler:
         entries = []
         for code, value in sorted(ifd.tags.items()):
             stored = value.data
-            if not self.layout.holds(value):
+            if not self.flavour.holds(value):
                 self._align()
-                stored = self.layout.pack_offsets([self.append(stored)])
+                stored = self.flavour.pack_offsets([self.append(stored)])
             entries.append(Entry(code, value.kind, value.length, stored))
         return entries
 
@@ -272,20 +272,20 @@ class TiffAssembler:
         for ifd, own in zip(ifds, entries, strict=True):
             offsets[ifd] = position
             position = _aligned(position + self._directory_size(len(own) + bool(ifd.subifds)))
-            position = _aligned(position + len(self.layout.pack_offsets([0] * len(ifd.subifds))))
+            position = _aligned(position + len(self.flavour.pack_offsets([0] * len(ifd.subifds))))
         return offsets
 
     def _directory_size(self, entries: int) -> int:
-        return len(self.layout.directory([Entry(0, 0, 0, b"")] * entries, 0))
+        return len(self.flavour.directory([Entry(0, 0, 0, b"")] * entries, 0))
 
     def _write_ifd(self, ifd: Ifd, entries: list[Entry], offsets: Mapping[Ifd, int], following: int) -> None:
-        subifds = self.layout.pack_offsets(offsets[reduced] for reduced in ifd.subifds)
+        subifds = self.flavour.pack_offsets(offsets[reduced] for reduced in ifd.subifds)
         if subifds:
             behind = _aligned(self.position + self._directory_size(len(entries) + 1))
-            pointer = self.layout.pack_offsets([behind])
-            value = subifds if len(subifds) <= self.layout.inline else pointer
-            entries = sorted([*entries, Entry(Tag.SUB_IFDS, self.layout.ifd_kind, len(ifd.subifds), value)])
-        self.append(self.layout.directory(entries, following))
+            pointer = self.flavour.pack_offsets([behind])
+            value = subifds if len(subifds) <= self.flavour.inline else pointer
+            entries = sorted([*entries, Entry(Tag.SUB_IFDS, self.flavour.ifd_kind, len(ifd.subifds), value)])
+        self.append(self.flavour.directory(entries, following))
         self._align()
         self.append(subifds)
         self._align()
