@@ -161,7 +161,7 @@ def test_one_tile_sent_alone_shows_the_right_colours(color: str, tmp_path: Path)
         assert np.abs(alone[:256, :256].astype(int) - make_stack()[2, :256, :256]).mean() < 3
 
 
-def test_upper_levels_differ_from_the_shrunk_level_0_by_less_than_jpeg_does(tmp_path: Path) -> None:
+def test_upper_levels_differ_from_the_shrunk_level_0_by_no_more_than_jpeg_does(tmp_path: Path) -> None:
     source = container(tmp_path, large(), kind="svs", quality=80, subsampling=(1, 1))
     with open_slide(source) as slide:
         flat = flatten(slide, some_map(slide, 3))
@@ -176,7 +176,8 @@ def test_upper_levels_differ_from_the_shrunk_level_0_by_less_than_jpeg_does(tmp_
         shrunk_jpeg = imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(shrunk.astype(np.uint8), 80, subsampling="444"))
         ours = np.sqrt(np.mean((found[:height, :width] - shrunk) ** 2))
         jpeg = np.sqrt(np.mean((shrunk_jpeg - shrunk) ** 2))
-        assert ours < 2 * jpeg + 0.5
+        # The scanner's own level is a JPEG already: all of the difference is its error, and none is ours.
+        assert ours < 1.1 * jpeg
 
 
 def flat_file(tmp_path: Path) -> tuple[Path, Path]:
@@ -351,6 +352,16 @@ def test_restart_markers_out_of_order_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlanishError, match="restart interval 3"), open_slide(source) as slide:
         for plane in range(4):
             slide.read_tile(0, plane, 0, 0)
+
+
+def test_a_plane_that_lacks_a_level_is_an_error(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "lacking.tif") as writer:
+        for index, plane in enumerate(make_stack()):
+            writer.write(plane, tile=(128, 128), photometric="rgb", metadata=None)
+            if index != 2:
+                writer.write(plane[::4, ::4], tile=(128, 128), photometric="rgb", subfiletype=1, metadata=None)
+    with pytest.raises(PlanishError, match="plane 2"):
+        open_slide(tmp_path / "lacking.tif")
 
 
 def test_copy_can_be_insisted_on(tmp_path: Path) -> None:

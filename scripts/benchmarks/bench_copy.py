@@ -34,8 +34,8 @@ from planish.focus.options import SurveyOptions
 from planish.model import Box
 from planish.write.tiff import WriteOptions
 ways = {
-    "bytes": (SurveyOptions(ties="bytes"), WriteOptions()),
-    "ties": (SurveyOptions(), WriteOptions()),
+    "bytes": (SurveyOptions(ties="bytes"), WriteOptions(overwrite=True)),
+    "ties": (SurveyOptions(), WriteOptions(overwrite=True)),
     "decode": (SurveyOptions(scorer="blur-difference", score_downsample=1, sampler="dense", audit=False),
                WriteOptions(mode="encode")),
 }
