@@ -93,12 +93,14 @@ class Scoring:
 
     def _tasks(self, cells: Cells) -> list[tuple[int, int, NDArray[np.intp]]]:
         """Return (plane, block row, block columns): whole rows of tiles, so that threads seldom meet the GIL."""
-        blocks = np.unique(
-            np.stack([cells[:, 2], cells[:, 0] // self.blocks.down, cells[:, 1] // self.blocks.across]), axis=1
-        )
-        rows, starts = np.unique(blocks[:2], axis=1, return_index=True)
-        parts = np.split(blocks[2], np.sort(starts)[1:])
-        return [(int(plane), int(row), part) for (plane, row), part in zip(rows.T, parts, strict=True)]
+        blocks = self.blocks
+        rows = cells[:, 2] * blocks.rows + cells[:, 0] // blocks.down
+        # One number per block: unique rows of a matrix would take several times the memory.
+        wanted = np.unique(rows * blocks.columns + cells[:, 1] // blocks.across)
+        rows, columns = np.divmod(wanted, blocks.columns)
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        parts = np.split(columns, starts[1:])
+        return [(*divmod(int(row), blocks.rows), part) for row, part in zip(rows[starts], parts, strict=True)]
 
     def _row(
         self, plane: int, block_row: int, columns: NDArray[np.intp], mask: NDArray[np.bool_]
