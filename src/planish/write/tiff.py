@@ -6,6 +6,7 @@ directories as its SubIFDs, where OME readers look. Directories come last, so th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,6 +159,9 @@ def write_file(slide: Slide, path: Path, options: WriteOptions, progress: Progre
         output = _Output(source, assembler)
         output.fill(options.jobs, progress)
         output.finish(options)
+        # Here, and not on renaming: several outputs are renamed together, and that must not take long.
+        file.flush()
+        os.fsync(file.fileno())
     checked = verify_tiles(path, source, SAMPLE)
     return Written(
         path,
