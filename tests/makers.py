@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from arrays import ArraySlide
 from planish.phantom.containers import ContainerOptions, write_container
+from planish.write.assembler import Tag, TiffAssembler, Value, long, short
 
 Z_UM = (-1.5, 0.0, 1.5, 3.25)
 HEIGHT, WIDTH = 392, 520
@@ -108,6 +109,24 @@ def slides_in_folder(folder: Path, stack: NDArray[Any]) -> Path:
     for index, plane in enumerate(stack):
         write_container(ArraySlide(plane[None]), inside / f"z{index}.svs", ContainerOptions("svs", codec="deflate"))
     return inside
+
+
+def tiled_page(
+    assembler: TiffAssembler, size: tuple[int, int], tile: int, offsets: list[int], counts: list[int]
+) -> dict[int, Value]:
+    """Return the tags of an uncompressed RGB page, to be spoilt by tests of damaged files."""
+    return {
+        Tag.IMAGE_WIDTH: long(size[0]),
+        Tag.IMAGE_LENGTH: long(size[1]),
+        Tag.BITS_PER_SAMPLE: short([8] * 3),
+        Tag.COMPRESSION: short(1),
+        Tag.PHOTOMETRIC: short(2),
+        Tag.SAMPLES_PER_PIXEL: short(3),
+        Tag.TILE_WIDTH: long(tile),
+        Tag.TILE_LENGTH: long(tile),
+        Tag.TILE_OFFSETS: assembler.offsets(offsets),
+        Tag.TILE_BYTE_COUNTS: long(counts),
+    }
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import pytest
 import tifffile
 
 from arrays import ArraySlide
-from makers import container, images, make_stack
+from makers import container, images, make_stack, tiled_page
 from planish.cli import main
 from planish.phantom.containers import ContainerOptions, write_container
-from planish.write.assembler import Ifd, Tag, TiffAssembler, long, short
+from planish.write.assembler import Ifd, TiffAssembler
 
 Say = pytest.CaptureFixture[str]
 Bad = Callable[[Path], Path]
@@ -101,19 +101,7 @@ def absurd(width: int, height: int, tile: int) -> Bad:
         with path.open("xb") as file:
             assembler = TiffAssembler(file)
             place = assembler.append(bytes(100))
-            tags = {
-                Tag.IMAGE_WIDTH: long(width),
-                Tag.IMAGE_LENGTH: long(height),
-                Tag.BITS_PER_SAMPLE: short([8] * 3),
-                Tag.COMPRESSION: short(1),
-                Tag.PHOTOMETRIC: short(2),
-                Tag.SAMPLES_PER_PIXEL: short(3),
-                Tag.TILE_WIDTH: long(tile),
-                Tag.TILE_LENGTH: long(tile),
-                Tag.TILE_OFFSETS: assembler.offsets([place]),
-                Tag.TILE_BYTE_COUNTS: long([100]),
-            }
-            assembler.finish([Ifd(tags)])
+            assembler.finish([Ifd(tiled_page(assembler, (width, height), tile, [place], [100]))])
         return path
 
     make.__name__ = f"absurd_{width}x{height}"
@@ -249,19 +237,8 @@ def test_a_zero_length_tile_is_white_glass(tmp_path: Path) -> None:
     with path.open("xb") as file:
         assembler = TiffAssembler(file)
         place = assembler.append(bytes(128 * 128 * 3))
-        tags = {
-            Tag.IMAGE_WIDTH: long(256),
-            Tag.IMAGE_LENGTH: long(128),
-            Tag.BITS_PER_SAMPLE: short([8] * 3),
-            Tag.COMPRESSION: short(1),
-            Tag.PHOTOMETRIC: short(2),
-            Tag.SAMPLES_PER_PIXEL: short(3),
-            Tag.TILE_WIDTH: long(128),
-            Tag.TILE_LENGTH: long(128),
-            Tag.TILE_OFFSETS: assembler.offsets([place, 0]),
-            Tag.TILE_BYTE_COUNTS: long([128 * 128 * 3, 0]),
-        }
-        assembler.finish([Ifd(tags)])
+        page = tiled_page(assembler, (256, 128), 128, [place, 0], [128 * 128 * 3, 0])
+        assembler.finish([Ifd(page)])
     from planish.slide.open import open_slide
 
     with open_slide(path) as slide:

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from arrays import ArraySlide
-from makers import container, make_stack
+from makers import container, make_stack, tiled_page
 from planish.convert import ConvertOptions, convert, verify_file
 from planish.errors import OptionError, PlanishError, WriteError
 from planish.focus.options import SurveyOptions
@@ -27,8 +27,8 @@ from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.slide.page import as_pages
 from planish.write import tiff as writer
-from planish.write.assembler import Ifd, Tag, TiffAssembler, long, short
-from planish.write.tiff import WriteOptions, write
+from planish.write.assembler import Ifd, Tag, TiffAssembler, short
+from planish.write.tiff import WriteOptions, tile_source, write
 
 FORMS: dict[str, dict[str, Any]] = {
     "svs-rgb": {"kind": "svs", "color": "rgb"},
@@ -86,6 +86,16 @@ def test_level_0_is_byte_identical_tables_included(form: str, tmp_path: Path) ->
             assert copied
     assert written.tiles_copied >= count + len(copied)
     assert written.tiles_copied + written.tiles_encoded == sum(level.columns * level.rows for level in written.levels)
+
+
+def test_one_tile_alone_and_the_whole_row_are_the_same_copies(tmp_path: Path) -> None:
+    with open_slide(container(tmp_path, large(), kind="svs")) as slide:
+        source = tile_source(flatten(slide, some_map(slide)), WriteOptions())
+        for segment in source.plan.segments:
+            level = source.plan.levels[segment.first]
+            for row in range(level.rows):
+                alone = [source.copy(segment.first, column, row) for column in range(level.columns)]
+                assert alone == source.copies(segment, row)
 
 
 def test_copying_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,20 +310,13 @@ def sparse_file(path: Path, *, tables: bool = True, overlap: bool = False, beyon
                 jpeg = jpeg[:start] + jpeg[jpeg.index(b"\xff\xc0") :]
             place = assembler.append(jpeg)
             sizes = [len(jpeg), 10**9 if beyond else len(jpeg) if overlap else 0]
-            tags = {
-                Tag.IMAGE_WIDTH: long(256),
-                Tag.IMAGE_LENGTH: long(128),
-                Tag.BITS_PER_SAMPLE: short([8] * 3),
+            places = [place, place + 5 if overlap else place]
+            jpeg_tags = {
                 Tag.COMPRESSION: short(7),
                 Tag.PHOTOMETRIC: short(6),
-                Tag.SAMPLES_PER_PIXEL: short(3),
-                Tag.TILE_WIDTH: long(128),
-                Tag.TILE_LENGTH: long(128),
-                Tag.TILE_OFFSETS: assembler.offsets([place, place + 5 if overlap else place]),
-                Tag.TILE_BYTE_COUNTS: long(sizes),
                 Tag.YCBCR_SUBSAMPLING: short([2, 2]),
             }
-            ifds.append(Ifd(tags))
+            ifds.append(Ifd({**tiled_page(assembler, (256, 128), 128, places, sizes), **jpeg_tags}))
         assembler.finish(ifds)
     return path
 

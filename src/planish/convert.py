@@ -18,7 +18,8 @@ from planish.fuse.plan import FuseOptions
 from planish.model import Box
 from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
-from planish.report.record import Run, RunRecord, describe
+from planish.report.description import describe
+from planish.report.record import Run, RunRecord
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.slide.views import RegionView

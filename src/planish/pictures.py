@@ -17,9 +17,10 @@ from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
+from planish.report.description import describe
 from planish.report.focus_image import FocusImageOptions, focus_picture
 from planish.report.heatmap import HeatmapOptions, heatmap
-from planish.report.record import Run, RunRecord, describe
+from planish.report.record import Run, RunRecord
 from planish.report.thumbnail import check_png, encode_png
 from planish.slide.open import open_slide
 from planish.threads import Progress

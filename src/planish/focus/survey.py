@@ -78,9 +78,9 @@ class _Surveyor:
 
     def run(self, begin: float) -> PlaneMap:
         """Mask, then choose by byte counts where they compare, else by decoded scores."""
-        start = self.slide.decoded.total()
+        start = self._decoded()
         mask = self._mask()
-        masked = self.slide.decoded.total() - start
+        masked = self._decoded() - start
         sizes = self._sizes()
         found = self._by_scores(mask, sizes) if isinstance(sizes, str) else self._by_sizes(mask, sizes)
         sampler, specimen, record = found
@@ -118,9 +118,9 @@ class _Surveyor:
         return sampler, mask, replace(record, decoded=decoded, measured=measured, tied=sampler.tied)
 
     def _by_scores(self, mask: NDArray[np.bool_], why: str) -> _Found:
-        start = self.slide.decoded.total()
+        start = self._decoded()
         glass_profiles = self._glass_profiles(mask)
-        glass_decoded, before = self.slide.decoded.total() - start, self._decoded()
+        before = self._decoded()
         sampler, choice = self._sampler(mask)
         self._feed(sampler, "choosing planes")
         decoded, measured = self._decoded() - before, int(np.isfinite(sampler.scores).sum())
@@ -130,7 +130,7 @@ class _Surveyor:
         return (
             sampler,
             specimen,
-            replace(record, decoded=decoded, measured=measured, mask_decoded=glass_decoded, audit=audit),
+            replace(record, decoded=decoded, measured=measured, mask_decoded=before - start, audit=audit),
         )
 
     def _glass_profiles(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:

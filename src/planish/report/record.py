@@ -15,10 +15,7 @@ from typing import Any
 
 from planish.files import replacing
 from planish.planemap import SurveyRecord
-from planish.report.description import describe
 from planish.report.plain import plain
-
-__all__ = ["Run", "RunRecord", "describe", "peak_memory_mib", "versions"]
 
 LIBRARIES = ("planish", "numpy", "cv2", "tifffile", "imagecodecs")
 """Modules that pixels pass through; libvips is asked for its version in its own way."""

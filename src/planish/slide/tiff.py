@@ -43,7 +43,8 @@ _VENDORS = ("scn", "bif", "philips", "ventana")
 class TiffSlide(Slide):
     """A slide of the TIFF family, planes sorted by physical z whatever the file order.
 
-    Holds the page index and at most `planish.slide.page.CACHE_BYTES` of decoded strips; tiles are decoded when asked.
+    Holds the page index and at most `planish.slide.bytefile.CACHE_BYTES` of decoded strips, larger ones in temporary
+    files; tiles are decoded when asked.
     """
 
     def __init__(self, source: Source) -> None:

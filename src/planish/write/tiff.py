@@ -28,7 +28,7 @@ from planish.write.levels import plan_levels
 from planish.write.metadata import describe_output, level_tags
 from planish.write.pyramid import Ladder
 from planish.write.tiles import INNER, Row, TileSource, band_rows
-from planish.write.verify import SAMPLE, verify_tiles
+from planish.write.verify import SAMPLE, compare
 
 _CLASSIC_LIMIT = 2 << 30
 """Bytes of raw pixels up to which a classic TIFF is written; BigTIFF beyond."""
@@ -162,7 +162,7 @@ def write_file(slide: Slide, path: Path, options: WriteOptions, progress: Progre
         # Here, and not on renaming: several outputs are renamed together, and that must not take long.
         file.flush()
         os.fsync(file.fileno())
-    checked = verify_tiles(path, source, SAMPLE)
+    checked = compare(path, source, SAMPLE).tiles_checked
     return Written(
         path,
         path.stat().st_size,

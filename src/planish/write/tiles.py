@@ -78,15 +78,26 @@ class TileSource:
                     return tile.tables
         return b""
 
-    def copies(self, segment: Segment, row: int) -> list[EncodedTile | None]:
-        """Return what can be copied to a row of tiles of the segment's first level."""
+    def _copyable(self, segment: Segment) -> bool:
+        """Whether tiles of the segment's first level may be the slide's own: same grid, and compressed alike."""
         level, source = self.plan.levels[segment.first], self.slide.levels[segment.source]
         same = (level.tile_width, level.tile_height) == (source.tile_width, source.tile_height)
         encoding = self.slide.encoding(segment.source, 0)
-        if not (self.copying and same and encoding is not None and encoding.alike(self.encoder.encoding)):
-            return [None] * level.columns
-        no_plane = np.zeros(level.columns, np.int16)
-        return self.slide.encoded_row(segment.source, row, no_plane)
+        return self.copying and same and encoding is not None and encoding.alike(self.encoder.encoding)
+
+    def copies(self, segment: Segment, row: int) -> list[EncodedTile | None]:
+        """Return what can be copied to a row of tiles of the segment's first level."""
+        columns = self.plan.levels[segment.first].columns
+        if not self._copyable(segment):
+            return [None] * columns
+        return self.slide.encoded_row(segment.source, row, np.zeros(columns, np.int16))
+
+    def copy(self, level: int, column: int, row: int) -> EncodedTile | None:
+        """Return what can be copied to one tile of the output; as `copies`, without reading its neighbours."""
+        segment = self.plan.segment_of(level)
+        if level != segment.first or not self._copyable(segment):
+            return None
+        return self.slide.encoded_tile(segment.source, 0, column, row)
 
     def band(self, segment: Segment, first: int) -> tuple[list[Row], list[NDArray[Any]]]:
         """Do a band of rows of a segment; return them, those above that became whole, and what is left over."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, WriteError
-from planish.model import EncodedTile, Level
+from planish.model import Level
 from planish.slide.base import Slide
 from planish.slide.tiff import TiffSlide
 from planish.write.tiles import TileSource
@@ -33,11 +33,6 @@ class VerifyReport:
     tiles_identical: int
 
 
-def verify_tiles(path: Path, source: TileSource, sample: int | None) -> int:
-    """Check a file against where its tiles came from; see `compare`."""
-    return compare(path, source, sample).tiles_checked
-
-
 def compare(path: Path, source: TileSource, sample: int | None) -> VerifyReport:
     """Compare a written file with what was meant.
 
@@ -58,7 +53,7 @@ def compare(path: Path, source: TileSource, sample: int | None) -> VerifyReport:
     checked = identical = 0
     try:
         with TiffSlide(path) as written:
-            check_levels(path, written.levels, source.plan.levels)
+            _check_levels(path, written.levels, source.plan.levels)
             generator = np.random.default_rng(0)
             for index, level in enumerate(source.plan.levels):
                 places = generator.permutation(level.columns * level.rows)[: _affordable(source, index, sample)]
@@ -79,7 +74,7 @@ def _affordable(source: TileSource, level: int, sample: int | None) -> int | Non
     return min(sample, max(1, sample >> 2 * halvings)) if 4**halvings <= _MOST_TILES else 0
 
 
-def check_levels(path: Path, found: tuple[Level, ...], meant: tuple[Level, ...]) -> None:
+def _check_levels(path: Path, found: tuple[Level, ...], meant: tuple[Level, ...]) -> None:
     """Raise WriteError where a file's pyramid is not the one that was meant."""
     if found != meant:
         sizes = (", ".join(f"{level.width} × {level.height}" for level in levels) for levels in (found, meant))
@@ -89,7 +84,7 @@ def check_levels(path: Path, found: tuple[Level, ...], meant: tuple[Level, ...])
 def _check_tile(written: Slide, source: TileSource, place: tuple[int, int, int]) -> bool:
     """Check one tile (level, column, row); return whether it is byte for byte the source's."""
     level, column, row = place
-    stored, copy = written.encoded_tile(level, 0, column, row), _copy(source, place)
+    stored, copy = written.encoded_tile(level, 0, column, row), source.copy(level, column, row)
     if stored is not None and copy is not None and stored.whole == copy.whole:
         return True
     found, wanted = written.read_tile(level, 0, column, row), source.meant(level, column, row)
@@ -103,12 +98,6 @@ def _check_tile(written: Slide, source: TileSource, place: tuple[int, int, int])
             f"{written.name}: tile ({column}, {row}) of level {level} is not what was meant; write it again"
         )
     return False
-
-
-def _copy(source: TileSource, place: tuple[int, int, int]) -> EncodedTile | None:
-    level, column, row = place
-    segment = source.plan.segment_of(level)
-    return source.copies(segment, row)[column] if level == segment.first else None
 
 
 def _distance(first: NDArray[Any], second: NDArray[Any]) -> float:
