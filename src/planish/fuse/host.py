@@ -1,0 +1,198 @@
+"""`HostBackend`: the fusion methods' operations with NumPy and OpenCV.
+
+Arithmetic on whole arrays is bound by memory; it goes in strips of rows that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.focus.measures import luma
+from planish.fuse.backend import gaussian_kernel, half_widths
+
+Float = NDArray[np.float32]
+_STRIP = 1 << 16
+"""Pixels of a strip: a handful of float64 temporaries of it fit a core's own cache."""
+_FLOAT32_EXACT = 1 << 24
+"""Whole numbers up to here are exact in float32."""
+
+
+class HostBackend:
+    """NumPy and OpenCV; see `planish.fuse.backend.Backend`."""
+
+    name = "numpy"
+
+    def put(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the array."""
+        return array
+
+    def get(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the array."""
+        return array
+
+    def grey(self, pixels: NDArray[Any]) -> Float:
+        """Return the luma."""
+        return luma(pixels)
+
+    def variance(self, image: NDArray[Any], radius_x: float, radius_y: float) -> Float:
+        """Return the variance from sums of x and x²: exact for integers, and rounded alike everywhere for floats."""
+        widths = half_widths(radius_x, radius_y)
+        count = 2 * sum(2 * width + 1 for width in widths) - (2 * widths[0] + 1)
+        largest = np.iinfo(image.dtype).max if image.dtype.kind in "ui" else np.inf
+        of_sum, of_square = (
+            np.float32 if count * value < _FLOAT32_EXACT else np.float64 for value in (largest, largest**2)
+        )
+        reach_x, reach_y = widths[0], len(widths) - 1
+        padded = cv2.copyMakeBorder(image, reach_y, reach_y, reach_x, reach_x, cv2.BORDER_REPLICATE)
+        variance = np.empty(image.shape, np.float32)
+        for top, stop in strips(*image.shape):
+            part = padded[top : stop + 2 * reach_y]
+            total = _ellipse_sum(part.astype(of_sum), widths)
+            square = _ellipse_sum(np.square(part, dtype=of_square), widths)
+            # n·Σx² − (Σx)² is exact below 2⁵³; dividing first would round twice.
+            wide = square.astype(np.float64) * count
+            total = total.astype(np.float64, copy=False)
+            wide -= np.multiply(total, total, out=total)
+            variance[top:stop] = np.multiply(wide, 1 / count**2, out=wide)
+        return variance
+
+    def gaussian(self, image: Float, sigma: float) -> Float:
+        """Return the blurred image."""
+        taps = gaussian_kernel(sigma)
+        # Not GaussianBlur, whose short kernels round differently near the right edge.
+        return np.asarray(cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE))
+
+    def mean(self, image: Float, window: int) -> Float:
+        """Return the box mean."""
+        taps = np.full(window, 1 / window, np.float32)
+        # Not blur, whose running sums carry rounding from one row to the next.
+        return np.asarray(cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE))
+
+    def median(self, image: Float) -> Float:
+        """Return the 3 × 3 median."""
+        return np.asarray(cv2.medianBlur(image, 3))
+
+    def laplacian(self, image: Float) -> Float:
+        """Return the Laplacian."""
+        return np.asarray(cv2.Laplacian(image, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE))
+
+    def shrink(self, image: Float, factor: int) -> Float:
+        """Return the block means."""
+        size = image.shape[1] // factor, image.shape[0] // factor
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+
+    def grow(self, image: Float, factor: int) -> Float:
+        """Return the enlarged image."""
+        size = image.shape[1] * factor, image.shape[0] * factor
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)).reshape(size[::-1])
+
+    def sharpest(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> HostSharpest:
+        """Return an empty `HostSharpest`."""
+        return HostSharpest(height, width, channels, dtype)
+
+    def blend(
+        self, height: int, width: int, channels: int, dtype: np.dtype[Any], power: float, *, depth: bool
+    ) -> HostBlend:
+        """Return an empty `HostBlend`."""
+        return HostBlend((height, width, channels), dtype, power, depth=depth)
+
+
+class HostSharpest:
+    """See `planish.fuse.backend.Sharpest`."""
+
+    def __init__(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> None:
+        self.image = np.empty((height, width, channels), dtype)
+        self.index = np.zeros((height, width), np.int16)
+        self._best: Float | None = None
+
+    def add(self, measure: Float, pixels: NDArray[Any], plane: int) -> None:
+        """Offer a plane."""
+        if self._best is None:
+            self._best = np.array(measure)
+            self.image[:], self.index[:] = pixels, plane
+            return
+        for top, stop in strips(*measure.shape):
+            rows = np.s_[top:stop]
+            sharper = measure[rows] > self._best[rows]
+            np.maximum(self._best[rows], measure[rows], out=self._best[rows])
+            np.copyto(self.index[rows], np.int16(plane), where=sharper)
+            np.copyto(self.image[rows], pixels[rows], where=sharper[..., None])
+
+
+class HostBlend:
+    """See `planish.fuse.backend.Blend`: weights (m / top)ᵖ, where `top` is the largest measure so far."""
+
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[Any], power: float, *, depth: bool) -> None:
+        self._dtype, self._power = dtype, power
+        self._sum = np.zeros(shape, np.float32)
+        self._weight, self._top = np.zeros(shape[:2], np.float32), np.zeros(shape[:2], np.float32)
+        self._depth = np.zeros(shape[:2], np.float32) if depth else None
+
+    def add(self, measure: Float, pixels: NDArray[Any], plane: int) -> None:
+        """Add a plane."""
+        for top, stop in strips(*measure.shape):
+            rows = np.s_[top:stop]
+            part, best, weight = measure[rows], self._top[rows], self._weight[rows]
+            higher = np.maximum(best, part)
+            # Where nothing has been measured yet, all planes weigh the same.
+            np.maximum(higher, np.finfo(np.float32).tiny, out=higher)
+            fade = _power(np.divide(np.maximum(best, _LEAST * higher), higher), self._power)
+            share = _power(np.divide(np.maximum(part, _LEAST * higher), higher), self._power)
+            best[...] = higher
+            weight *= fade
+            weight += share
+            self._sum[rows] *= fade[..., None]
+            self._sum[rows] += share[..., None] * pixels[rows]
+            if self._depth is not None:
+                self._depth[rows] *= fade
+                self._depth[rows] += share * plane
+
+    def image(self) -> NDArray[Any]:
+        """Return the weighted mean."""
+        mean = self._sum / self._weight[..., None]
+        return (np.rint(mean, out=mean) if self._dtype.kind in "ui" else mean).astype(self._dtype)
+
+    def depth(self) -> Float | None:
+        """Return the weighted mean plane."""
+        return None if self._depth is None else np.divide(self._depth, self._weight, dtype=np.float32)
+
+
+_LEAST = np.float32(1e-9)
+"""Smallest share of the largest measure that counts: with power 4 its weight is just inside float32."""
+
+
+def strips(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield (first row, one after the last) of pieces that stay in the cache."""
+    rows = max(8, _STRIP // width)
+    return ((top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def _power(values: Float, power: float) -> Float:
+    if power == 4:
+        np.multiply(values, values, out=values)
+        return np.multiply(values, values, out=values)
+    return np.power(values, np.float32(power), out=values)
+
+
+def _ellipse_sum(part: NDArray[Any], widths: list[int]) -> NDArray[Any]:
+    """Sum a strip over the ellipse: rows of growing width, from its upper and lower end to its middle."""
+    reach_x, reach_y = widths[0], len(widths) - 1
+    height, width = part.shape[0] - 2 * reach_y, part.shape[1] - 2 * reach_x
+    run = part[:, reach_x : reach_x + width].copy()
+    total: NDArray[Any] | None = None
+    done = 0
+    for dy in range(reach_y, -1, -1):
+        for dx in range(done + 1, widths[dy] + 1):
+            run += part[:, reach_x - dx : reach_x - dx + width]
+            run += part[:, reach_x + dx : reach_x + dx + width]
+        done = widths[dy]
+        for shift in {reach_y - dy, reach_y + dy}:
+            rows = run[shift : shift + height]
+            total = rows.copy() if total is None else np.add(total, rows, out=total)
+    assert total is not None
+    return total

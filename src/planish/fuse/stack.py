@@ -1,0 +1,149 @@
+"""`fuse_stack`: one sharp image out of an array of focal planes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.errors import OptionError
+from planish.fuse.backend import choose_backend
+from planish.fuse.method import Fused, Method
+from planish.fuse.methods import make_method
+from planish.fuse.planes import ArrayPlanes, Planes
+from planish.fuse.tiles import Tiling, fuse_box
+from planish.model import Box
+from planish.threads import Progress, in_threads
+
+
+@dataclass(frozen=True)
+class FusedStack:
+    """One sharp image out of focal planes, and where its pixels come from.
+
+    Attributes
+    ----------
+    image : ndarray, (Y, X) or (Y, X, C)
+        As the stack, of its dtype.
+    plane_index : ndarray of int16, (Y, X), or None
+        The plane that each pixel was taken from; None for methods that mix planes.
+    depth : ndarray of float32, (Y, X), or None
+        Depth in planes, fractional, where it was asked for.
+    method : Method
+        What it was fused with, all parameters included.
+    backend : str
+        What computed it: ``"numpy"`` or ``"cupy"``.
+    """
+
+    image: NDArray[Any]
+    plane_index: NDArray[np.int16] | None
+    depth: NDArray[np.float32] | None
+    method: Method
+    backend: str
+
+
+def fuse_stack(
+    stack: Any,
+    method: str | Method = "pick",
+    *,
+    tile_size: int | tuple[int, int] | None = None,
+    overlap: int | None = None,
+    backend: str = "auto",
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    **parameters: Any,
+) -> FusedStack:
+    """Fuse focal planes into one sharp image.
+
+    Parameters
+    ----------
+    stack : array_like, (Z, Y, X) or (Z, Y, X, C)
+        uint8, uint16, or finite floats; lowest plane first, any Z ≥ 1. Also anything that is sliced like an array
+        (memory-mapped files, Zarr), or a sequence of planes. One plane is chosen for all channels, by their luma.
+    method : str or Method
+        ``"soft"``, ``"pick"``, ``"clij2"``, ``"selective"`` or ``"laplacian"``; or options made before.
+    tile_size, overlap : int, optional
+        See `planish.fuse.tiles.Tiling`; the result does not depend on them.
+    backend : str
+        ``"auto"``, ``"numpy"`` or ``"cupy"``: see `planish.fuse.backend.choose_backend`.
+    jobs : int, optional
+        Threads; all cores by default. A GPU takes one tile at a time.
+    progress : callable, optional
+        Called with (stage, done, total); an exception that it raises cancels.
+    **parameters
+        Of the method; see its class.
+
+    Returns
+    -------
+    FusedStack
+        The image and, where its pixels have one source each, their planes.
+
+    Raises
+    ------
+    OptionError
+        A `ValueError` that names the argument and what it may be.
+
+    Examples
+    --------
+    >>> fused = fuse_stack(np.zeros((3, 64, 64), np.uint8), "clij2", radius=2, sigma=10)
+    >>> fused.image.shape
+    (64, 64)
+    """
+    planes = ArrayPlanes(stack)
+    fused, chosen, used = fuse_planes(
+        planes, make_method(method, **parameters), Tiling(tile_size, overlap), backend, jobs=jobs, progress=progress
+    )
+    image = fused.image if np.ndim(stack[0]) == 3 else fused.image[..., 0]
+    return FusedStack(image, fused.plane_index, fused.depth, chosen, used)
+
+
+def fuse_planes(
+    planes: Planes,
+    method: Method,
+    tiling: Tiling,
+    backend: str = "auto",
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Fused, Method, str]:
+    """Fuse planes from anywhere; return the result, the method as it was prepared, and the backend's name.
+
+    Each thread holds `Method.float_planes` float images and two of the planes' own of a tile with its margin.
+    """
+    method.check(planes)
+    margin = tiling.margin(method)
+    computer = choose_backend(backend)
+    method = method.prepare(planes, computer)
+    _, height, width, channels = planes.shape
+    jobs = 1 if computer.name == "cupy" else _threads(jobs)
+    boxes = list(tiling.boxes(method, width, height, jobs))
+    image = np.empty((height, width, channels), planes.dtype)
+    index: NDArray[np.int16] | None = None
+    depth: NDArray[np.float32] | None = None
+
+    def fuse(box: Box) -> tuple[Box, Fused]:
+        return box, fuse_box(planes, method, box, computer, margin)
+
+    with in_threads(fuse, ((box,) for box in boxes), jobs) as results:
+        for done, (box, part) in enumerate(results, 1):
+            rows, columns = slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
+            image[rows, columns] = part.image
+            if part.plane_index is not None:
+                index = np.empty((height, width), np.int16) if index is None else index
+                index[rows, columns] = part.plane_index
+            if part.depth is not None:
+                depth = np.empty((height, width), np.float32) if depth is None else depth
+                depth[rows, columns] = part.depth
+            if progress:
+                progress("fuse", done, len(boxes))
+    return Fused(image, index, depth), method, computer.name
+
+
+def _threads(jobs: int | None) -> int:
+    if jobs is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if jobs < 1:
+        raise OptionError(f"jobs={jobs}: needs at least 1")
+    return jobs
