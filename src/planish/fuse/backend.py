@@ -54,6 +54,11 @@ class Backend(Protocol):
     """
 
     name: str
+    xp: Any
+    """The array module, NumPy or CuPy, for element-wise functions."""
+
+    def free_bytes(self) -> int | None:
+        """Return how much memory windows may take, where it is the backend's own."""
 
     def put(self, array: NDArray[Any]) -> Array:
         """Bring an array to the backend."""

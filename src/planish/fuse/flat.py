@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.fuse.fused import FusedSlide, shared_encoding
 from planish.fuse.plan import FuseOptions, make_plan
+from planish.fuse.prior import Prior
 from planish.model import EncodedTile, Encoding, Plane
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
@@ -55,15 +57,8 @@ class FlatSlide(Slide):
         return flat
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
-        """Return the encoding that the planes share; where only their JPEG tables differ, the finest of them.
-
-        None where copied tiles of several planes could not stand in one image.
-        """
-        encodings = [self.stack.encoding(level, source.index) for source in self.stack.planes]
-        known = [encoding for encoding in encodings if encoding is not None]
-        if len(known) < len(encodings) or not all(encoding.alike(known[0]) for encoding in known):
-            return None
-        return min(known, key=lambda encoding: sum(map(sum, encoding.tables)))
+        """Return the encoding that the planes share: see `shared_encoding`."""
+        return shared_encoding(self.stack, level)
 
     def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
         """Return the source's own tile where all cells under it want one plane."""
@@ -90,6 +85,26 @@ class FlatSlide(Slide):
         return FlatSlide, (self.stack, self.focus, self.options)
 
 
-def flatten(slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> FlatSlide:
-    """Compose the flat slide; see `FlatSlide`."""
-    return FlatSlide(slide, focus, options)
+def flatten(slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> Slide:
+    """Compose the flat slide, a slide of one plane: a `FlatSlide`, or a `FusedSlide` where pixels are fused.
+
+    Parameters
+    ----------
+    slide : Slide
+        The z-stack; stays open as long as the flat slide is read, and is closed with it.
+    focus : PlaneMap
+        Which plane is sharp where. Methods that fuse pixels look at it only as their prior.
+    options : FuseOptions
+        How to compose.
+
+    Raises
+    ------
+    OptionError
+        Where the map does not fit the slide, or the method's options do not.
+    """
+    options = options or FuseOptions()
+    method = options.pixel_method(Prior(focus.plane, focus.cell_width, focus.cell_height))
+    if method is None:
+        return FlatSlide(slide, focus, options)
+    focus.check_fits(slide)
+    return FusedSlide(slide, method, options.backend)

@@ -18,6 +18,8 @@ from planish.fuse.backend import gaussian_kernel, half_widths
 Float = NDArray[np.float32]
 _STRIP = 1 << 16
 """Pixels of a strip: a handful of float64 temporaries of it fit a core's own cache."""
+_VECTOR = 16
+"""Pixels in OpenCV's widest vector of float32."""
 _FLOAT32_EXACT = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
@@ -26,6 +28,11 @@ class HostBackend:
     """NumPy and OpenCV; see `planish.fuse.backend.Backend`."""
 
     name = "numpy"
+    xp: Any = np
+
+    def free_bytes(self) -> int | None:
+        """Return None: windows lie in the main memory."""
+        return None
 
     def put(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the array."""
@@ -37,7 +44,7 @@ class HostBackend:
 
     def grey(self, pixels: NDArray[Any]) -> Float:
         """Return the luma."""
-        return luma(pixels)
+        return luma(_full_steps(pixels))[:, : pixels.shape[1]]
 
     def variance(self, image: NDArray[Any], radius_x: float, radius_y: float) -> Float:
         """Return the variance from sums of x and x²: exact for integers, and rounded alike everywhere for floats."""
@@ -64,14 +71,13 @@ class HostBackend:
     def gaussian(self, image: Float, sigma: float) -> Float:
         """Return the blurred image."""
         taps = gaussian_kernel(sigma)
-        # Not GaussianBlur, whose short kernels round differently near the right edge.
-        return np.asarray(cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE))
+        return _separable(image, taps)
 
     def mean(self, image: Float, window: int) -> Float:
         """Return the box mean."""
         taps = np.full(window, 1 / window, np.float32)
-        # Not blur, whose running sums carry rounding from one row to the next.
-        return np.asarray(cv2.sepFilter2D(image, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE))
+        # Not cv2.blur, whose running sums carry rounding from one row to the next.
+        return _separable(image, taps)
 
     def median(self, image: Float) -> Float:
         """Return the 3 × 3 median."""
@@ -170,6 +176,24 @@ def strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     """Yield (first row, one after the last) of pieces that stay in the cache."""
     rows = max(8, _STRIP // width)
     return ((top, min(top + rows, height)) for top in range(0, height, rows))
+
+
+def _full_steps(image: NDArray[Any]) -> NDArray[Any]:
+    """Return the image filled up to whole vectors of pixels.
+
+    OpenCV rounds what is left over at the end of a row in another way (without fused multiply-add); a pixel must not
+    depend on where in a window it lies.
+    """
+    missing = -image.shape[1] % _VECTOR
+    if not missing:
+        return image
+    return np.concatenate([image, np.repeat(image[:, -1:], missing, axis=1)], axis=1)
+
+
+def _separable(image: Float, taps: NDArray[np.float32]) -> Float:
+    filled = _full_steps(image)
+    blurred = cv2.sepFilter2D(filled, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)[:, : image.shape[1]]
 
 
 def _power(values: Float, power: float) -> Float:

@@ -113,6 +113,10 @@ class Method(ABC):
                     f"{planes.shape[2]} × {planes.shape[1]} px; at most {limit} px fit"
                 )
 
+    def at(self, downsample_x: float, downsample_y: float) -> Self:
+        """Return the method for a smaller level of the same image; pixel sizes stay as they are."""
+        return self
+
     def prepare(self, planes: Planes, backend: Backend) -> Self:
         """Return the method with what it must know of all planes, so that tiles agree; most need nothing."""
         return self

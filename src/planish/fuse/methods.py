@@ -8,9 +8,9 @@ from typing import Any
 from planish.errors import OptionError
 from planish.fuse.clij2 import Clij2
 from planish.fuse.method import Method
-from planish.fuse.soft import Pick
+from planish.fuse.soft import Pick, Soft
 
-PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Pick, Clij2)}
+PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Soft, Pick, Clij2)}
 """Methods that fuse pixels, the recommended one first."""
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import OptionError
+from planish.fuse.method import Method
+from planish.fuse.methods import PIXEL_METHODS, make_method
+from planish.fuse.prior import Prior
 from planish.model import Box, Level
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 
-METHODS = ("select",)
-LATER = ("feather", "hybrid", "soft", "pick", "clij2", "selective", "laplacian")
+METHODS = ("select", *PIXEL_METHODS)
+LATER = ("feather", "hybrid")
 """Methods that are named but not there yet; asking for one says so."""
 
 
@@ -25,16 +29,36 @@ class FuseOptions:
     Attributes
     ----------
     method : str
-        ``"select"``: each cell from one plane, seams as they fall.
+        ``"select"``: each cell from one plane, seams as they fall. ``"soft"``, ``"pick"``, ``"clij2"``,
+        ``"selective"``, ``"laplacian"``: every pixel fused, see `planish.fuse_stack`.
+    parameters : mapping of str
+        Of a method that fuses pixels, by name; ``{"prior": "map"}`` lets `soft` expect the planes of the plane map.
+    backend : str
+        ``"auto"``, ``"numpy"`` or ``"cupy"``, for methods that fuse pixels.
     """
 
     method: str = "select"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         if self.method in LATER:
             raise OptionError(f"--fuse {self.method} comes with a later version; available now: {', '.join(METHODS)}")
         if self.method not in METHODS:
             raise OptionError(f"unknown fusion method {self.method!r}; available: {', '.join(METHODS)}")
+        if self.method == "select" and self.parameters:
+            raise OptionError(f"{', '.join(self.parameters)}: --fuse select takes no parameters")
+        self.pixel_method(None)
+
+    def pixel_method(self, prior: Prior | None) -> Method | None:
+        """Return the method that fuses pixels, None for `select`; `prior` is what ``"map"`` stands for."""
+        if self.method == "select":
+            return None
+        given = self.parameters.get("prior")
+        if isinstance(given, str) and given != "map":
+            raise OptionError(f"prior={given!r}: can be 'map', the plane map")
+        replaced = {"prior": prior} if given == "map" else {}
+        return make_method(self.method, **{**self.parameters, **replaced})
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,8 +54,7 @@ class ArrayPlanes:
                 )
         if len(shape) not in (2, 3) or 0 in shape:
             raise OptionError(f"stack: of shape {(count, *shape)}; needed is (Z, Y, X) or (Z, Y, X, C), none of them 0")
-        if self.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-            raise OptionError(f"stack: of dtype {self.dtype}; needed is uint8, uint16, float32 or float64")
+        check_dtype("stack", self.dtype)
         self._planes = planes
         self.shape = (count, shape[0], shape[1], shape[2] if len(shape) == 3 else 1)
 
@@ -63,15 +62,20 @@ class ArrayPlanes:
         """Return a box of one plane."""
         x, y, width, height = box
         pixels = np.asarray(self._planes[plane][y : y + height, x : x + width])
-        if self.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise OptionError(f"stack: plane {plane} holds NaN or infinite values; needed are finite ones")
-        return pixels.reshape(height, width, self.shape[3])
+        return _finite(pixels.reshape(height, width, self.shape[3]), plane)
 
 
 class SlidePlanes:
-    """One level of a z-stacked slide."""
+    """One level of a z-stacked slide.
+
+    Raises
+    ------
+    OptionError
+        Where its pixels are of a dtype that cannot be fused.
+    """
 
     def __init__(self, slide: Slide, level: int = 0) -> None:
+        check_dtype(slide.name, slide.dtype)
         self._slide, self._level = slide, level
         size = slide.levels[level]
         self.shape = (len(slide.planes), size.height, size.width, len(slide.channels))
@@ -79,4 +83,16 @@ class SlidePlanes:
 
     def read(self, plane: int, box: Box) -> NDArray[Any]:
         """Return a box of one plane."""
-        return self._slide.read_region(self._level, plane, *box)
+        return _finite(self._slide.read_region(self._level, plane, *box), plane)
+
+
+def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+    """Raise OptionError for pixels that cannot be fused."""
+    if dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        raise OptionError(f"{name}: has {dtype} pixels; those that are fused are uint8, uint16, float32 and float64")
+
+
+def _finite(pixels: NDArray[Any], plane: int) -> NDArray[Any]:
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise OptionError(f"stack: plane {plane} holds NaN or infinite values; needed are finite ones")
+    return pixels

@@ -1,29 +1,32 @@
-"""`Soft` and `Pick`: planes weighted, or picked, by the energy of their Laplacian."""
+"""`Soft` and `Pick`: planes blended, or picked, by the energy of their Laplacian."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
 
 from planish.fuse.backend import Array, Backend, gaussian_radius
 from planish.fuse.method import Fused, Method, Window, positive
+from planish.fuse.planes import Planes
+from planish.fuse.prior import Prior
+from planish.fuse.tiles import sample_windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick(Method):
-    """Every pixel from the plane with the largest Laplacian energy m = G_σ((∇² G_σ0 I)²), of equal ones the lowest.
+class _Energy(Method):
+    """What both share: the measure m = G_σ((∇² G_σ0 I)²) of every pixel and plane, in (grey levels)².
 
     Attributes
     ----------
     sigma : float
-        Over which the energy is averaged: standard deviation in pixels.
+        Standard deviation of the window in which the energy is averaged, in pixels.
     fine_sigma : float
         σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
     """
 
-    name: ClassVar[str] = "pick"
     visits: ClassVar[int] = 1
-    float_planes: ClassVar[int] = 5
 
     sigma: float = 4.0
     fine_sigma: float = 1.0
@@ -37,6 +40,28 @@ class Pick(Method):
         """Both blurs and the Laplacian."""
         return gaussian_radius(self.sigma) + gaussian_radius(self.fine_sigma) + 1
 
+    def measure(self, pixels: Array, backend: Backend) -> Array:
+        """Return the measure of one plane's pixels, (height, width) float32."""
+        edges = backend.laplacian(backend.gaussian(backend.grey(pixels), self.fine_sigma))
+        edges *= edges
+        return backend.gaussian(edges, self.sigma)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick(_Energy):
+    """Every pixel from the plane with the largest Laplacian energy m = G_σ((∇² G_σ0 I)²), of equal ones the lowest.
+
+    Attributes
+    ----------
+    sigma : float
+        Standard deviation of the window in which the energy is averaged, in pixels.
+    fine_sigma : float
+        σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+    """
+
+    name: ClassVar[str] = "pick"
+    float_planes: ClassVar[int] = 4
+
     def fuse(self, window: Window) -> Fused:
         """Visit each plane once."""
         height, width, channels = window.shape
@@ -45,8 +70,85 @@ class Pick(Method):
             best.add(self.measure(pixels, window.backend), pixels, plane)
         return Fused(best.image, best.index)
 
-    def measure(self, pixels: Array, backend: Backend) -> Array:
-        """Return m of a plane's pixels, (height, width) float32, in (grey levels)²."""
-        edges = backend.laplacian(backend.gaussian(backend.grey(pixels), self.fine_sigma))
-        edges *= edges
-        return backend.gaussian(edges, self.sigma)
+
+@dataclass(frozen=True, kw_only=True)
+class Soft(_Energy):
+    """The mean of all planes, weighted by (m / max m)^q; m is the Laplacian energy G_σ((∇² G_σ0 I)²).
+
+    Attributes
+    ----------
+    sigma : float
+        Standard deviation of the window in which the energy is averaged, in pixels.
+    fine_sigma : float
+        σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+    power : float
+        q; large ones come near to `Pick`.
+    prior : Prior or None
+        Planes expected from elsewhere; m becomes m + κ·N·h, so that they win where there is nothing to see.
+    depth : bool
+        Whether to give the weighted mean plane of each pixel, too; takes a float image more.
+
+    Notes
+    -----
+    It mixes planes, so its pixels have no single source. Where no plane shows any detail, to the last bit, all weigh
+    the same.
+    """
+
+    name: ClassVar[str] = "soft"
+    float_planes: ClassVar[int] = 6
+
+    power: float = 4.0
+    prior: Prior | None = None
+    depth: bool = False
+
+    def __post_init__(self) -> None:
+        _Energy.__post_init__(self)
+        positive("power", self.power)
+
+    @property
+    def margin(self) -> int:
+        """As of the measure, or of the prior if that reaches further."""
+        return max(super().margin, self.prior.margin if self.prior else 0)
+
+    def check(self, planes: Planes) -> None:
+        """Check the prior, too."""
+        _Energy.check(self, planes)
+        if self.prior:
+            count, height, width, _ = planes.shape
+            self.prior.check(count, width, height)
+
+    def at(self, downsample_x: float, downsample_y: float) -> Self:
+        """Shrink the cells of the prior with the level."""
+        return replace(self, prior=self.prior.at(downsample_x, downsample_y)) if self.prior else self
+
+    def prepare(self, planes: Planes, backend: Backend) -> Self:
+        """Estimate the noise of the measure, where a prior is weighed against it."""
+        if self.prior is None or self.prior.noise is not None:
+            return self
+        return replace(self, prior=replace(self.prior, noise=self.noise(planes, backend)))
+
+    def noise(self, planes: Planes, backend: Backend) -> float:
+        """Return N: the 20th percentile over pixels of the median over planes of the measure.
+
+        Up to 16 samples of 256 × 256 px, evenly spread, stand for the image.
+        """
+        medians = []
+        for box in sample_windows(planes):
+            window = Window(planes, box, backend)
+            stack = [backend.get(self.measure(pixels, backend)[::4, ::4]) for _, pixels in window.read()]
+            medians.append(np.median(stack, axis=0).ravel())
+        return float(np.percentile(np.concatenate(medians), 20))
+
+    def fuse(self, window: Window) -> Fused:
+        """Visit each plane once."""
+        backend, (height, width, channels) = window.backend, window.shape
+        blend = backend.blend(height, width, channels, window.planes.dtype, self.power, depth=self.depth)
+        expected = backend.put(self.prior.read(window.box)) if self.prior else None
+        for plane, pixels in window.read():
+            measure = self.measure(pixels, backend)
+            expectation = self.prior.expectation(expected, plane, backend) if self.prior else None
+            if expectation is not None:
+                measure += expectation
+            blend.add(measure, pixels, plane)
+            del measure, expectation  # before the next plane is measured
+        return Fused(blend.image(), depth=blend.depth())

@@ -46,7 +46,7 @@ class FusedStack:
 
 def fuse_stack(
     stack: Any,
-    method: str | Method = "pick",
+    method: str | Method = "soft",
     *,
     tile_size: int | tuple[int, int] | None = None,
     overlap: int | None = None,

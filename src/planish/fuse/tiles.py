@@ -102,3 +102,18 @@ def fuse_box(planes: Planes, method: Method, box: Box, backend: Backend, margin:
     fused = method.fuse(Window(planes, window, backend)).cropped(inner)
     parts = (fused.image, fused.plane_index, fused.depth)
     return Fused(*(None if part is None else backend.get(part) for part in parts))
+
+
+def sample_windows(planes: Planes, count: int = 4, size: int = 256) -> list[Box]:
+    """Return up to count × count boxes of at most size × size px, spread evenly over the image."""
+    _, height, width, _ = planes.shape
+    rows, columns = _starts(height, count, size), _starts(width, count, size)
+    return [Box(x, y, min(size, width), min(size, height)) for y in rows for x in columns]
+
+
+def _starts(length: int, count: int, size: int) -> list[int]:
+    """Return where the samples of one axis begin: in the middle of equal parts, without overlap."""
+    if length <= size:
+        return [0]
+    count = min(count, length // size)
+    return [int((index + 0.5) * length / count - size / 2) for index in range(count)]

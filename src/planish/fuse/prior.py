@@ -1,0 +1,98 @@
+"""`Prior`: the plane that is expected at each pixel, for where the pixels themselves say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.errors import OptionError
+from planish.fuse.backend import Array, Backend, gaussian_radius
+from planish.fuse.method import positive
+from planish.model import Box
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """A map of expected planes, and how much it weighs against noise.
+
+    Attributes
+    ----------
+    plane : ndarray of integers, (rows, columns)
+        Plane of each cell.
+    cell_width, cell_height : float
+        Size of a cell in pixels; 1 where the map has the image's size.
+    weight : float
+        κ: how many times the noise of the measure the expected plane is given in advance.
+    sigma : float
+        Standard deviation of the blur of the map's borders, in pixels.
+    noise : float or None
+        N: the measure of what holds no detail; None to estimate it from the planes.
+    """
+
+    plane: NDArray[np.integer[Any]]
+    cell_width: float = 1.0
+    cell_height: float = 1.0
+    weight: float = 4.0
+    sigma: float = 8.0
+    noise: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.plane.ndim != 2 or self.plane.dtype.kind not in "iu" or not self.plane.size:
+            raise OptionError(
+                f"prior: a {self.plane.dtype} array of shape {self.plane.shape}; needed are plane numbers, "
+                "(rows, columns)"
+            )
+        positive("prior cell", min(self.cell_width, self.cell_height))
+        positive("prior weight", self.weight, zero=True)
+        positive("prior sigma", self.sigma)
+
+    @property
+    def margin(self) -> int:
+        """How far a border is blurred, in pixels."""
+        return gaussian_radius(self.sigma)
+
+    def check(self, planes: int, width: int, height: int) -> None:
+        """Raise OptionError where the map names planes that are not there, or is not as large as the image."""
+        if self.plane.min() < 0 or self.plane.max() >= planes:
+            raise OptionError(
+                f"prior: names planes {self.plane.min()} to {self.plane.max()}; there are planes 0 to {planes - 1}"
+            )
+        rows, columns = self.plane.shape
+        if not (_covers(columns, self.cell_width, width) and _covers(rows, self.cell_height, height)):
+            raise OptionError(
+                f"prior: {columns} × {rows} cells of {self.cell_width:g} × {self.cell_height:g} px do not cover "
+                f"an image of {width} × {height} px"
+            )
+
+    def at(self, downsample_x: float, downsample_y: float) -> Prior:
+        """Return the prior of a smaller level of the same image."""
+        return replace(self, cell_width=self.cell_width / downsample_x, cell_height=self.cell_height / downsample_y)
+
+    def read(self, box: Box) -> NDArray[np.integer[Any]]:
+        """Return the expected plane of each pixel of a box, (height, width)."""
+        rows, columns = self.plane.shape
+        row = np.minimum((np.arange(box.y, box.y + box.height) / self.cell_height).astype(np.intp), rows - 1)
+        column = np.minimum((np.arange(box.x, box.x + box.width) / self.cell_width).astype(np.intp), columns - 1)
+        return np.asarray(self.plane[row[:, None], column])
+
+    def expectation(self, expected: Array, plane: int, backend: Backend) -> Array | None:
+        """Return κ·N·h of a plane, where h is the blurred map of where it is expected; None where it is 0 all over."""
+        here = expected == plane
+        if not bool(here.any()):
+            return None
+        # One pixel's own border stands for a window that expects one plane all over: the same bits, in no time.
+        everywhere = bool(here.all())
+        share = backend.gaussian((here[:1, :1] if everywhere else here).astype(np.float32), self.sigma)
+        if everywhere:
+            share = share + 0 * here
+        share *= np.float32(self.weight * (self.noise or 0.0))
+        return share
+
+
+def _covers(cells: int, size: float, length: int) -> bool:
+    """Whether cells of a size, the last one cut off, make up a length; levels round theirs by a pixel or two."""
+    slack = 0 if size == 1 else 2
+    return -slack <= cells * size - length < size + slack
