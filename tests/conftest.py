@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import skips
@@ -24,6 +26,19 @@ def data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Any]:
+    """Return a function that loads what a reference returned; beside the test data, and skipped by name like it."""
+
+    def load(name: str) -> Any:
+        path = DATA.parent / "golden" / name
+        if not path.exists():
+            pytest.skip(f"{skips.DATA}: golden/{name}")
+        return np.load(path)
+
+    return load
 
 
 @pytest.hookimpl(wrapper=True)

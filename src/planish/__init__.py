@@ -13,6 +13,7 @@ from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.flat import flatten
 from planish.fuse.plan import FuseOptions
+from planish.fuse.stack import fuse_stack
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
@@ -27,6 +28,7 @@ __all__ = [
     "WriteOptions",
     "__version__",
     "flatten",
+    "fuse_stack",
     "open_slide",
     "survey",
     "write",

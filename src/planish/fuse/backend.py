@@ -90,6 +90,22 @@ class Backend(Protocol):
     def grow(self, image: Array, factor: int) -> Array:
         """Return the image enlarged by a power of two, bilinear between the centres of the blocks, float32."""
 
+    def reduce(self, image: Array) -> Array:
+        """Return an image of half the size, a step up a Gaussian pyramid, float32.
+
+        Takes (height, width) or (height, width, channels), float32; gives ⌈height / 2⌉ × ⌈width / 2⌉ pixels. Along each
+        axis ``out[j] = (in[2j−2] + 4 in[2j−1] + 6 in[2j] + 4 in[2j+1] + in[2j+2]) / 16``; indices below 0 stand for the
+        first pixel, those beyond the end for the last one, also where a size is odd.
+        """
+
+    def expand(self, image: Array, shape: tuple[int, int]) -> Array:
+        """Return an image of twice the size, the way back from `reduce`, float32.
+
+        Takes (height, width) or (height, width, channels), float32; `shape` is (2 height or 2 height − 1, 2 width or
+        2 width − 1). Along each axis ``out[2j] = (in[j−1] + 6 in[j] + in[j+1]) / 8`` and
+        ``out[2j+1] = (in[j] + in[j+1]) / 2``, with borders as in `reduce`.
+        """
+
     def sharpest(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> Sharpest:
         """Return an empty `Sharpest`."""
 

@@ -23,6 +23,11 @@ _VECTOR = 16
 _FLOAT32_EXACT = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
+LEAST = np.float32(1e-9)
+"""Smallest share of the largest measure that counts: with power 4 its weight is just inside float32."""
+NOTHING = np.float32(1e-28)
+"""Measures below this are none; LEAST of it is just inside float32."""
+
 
 class HostBackend:
     """NumPy and OpenCV; see `planish.fuse.backend.Backend`."""
@@ -97,6 +102,21 @@ class HostBackend:
         size = image.shape[1] * factor, image.shape[0] * factor
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)).reshape(size[::-1])
 
+    def reduce(self, image: Float) -> Float:
+        """Return the image at half its size."""
+        height, width = image.shape[:2]
+        # pyrDown rounds the last columns in another way, whatever the width: they must lie in the filling.
+        filled = cv2.copyMakeBorder(image, 0, 0, 0, 2 * _VECTOR, cv2.BORDER_REPLICATE)
+        small = cv2.pyrDown(filled, borderType=cv2.BORDER_REPLICATE)[:, : (width + 1) // 2]
+        return np.asarray(small, np.float32).reshape((height + 1) // 2, (width + 1) // 2, *image.shape[2:])
+
+    def expand(self, image: Float, shape: tuple[int, int]) -> Float:
+        """Return the image at twice its size."""
+        # pyrUp knows only one border, and that is another one on the left than on the right.
+        filled = cv2.copyMakeBorder(image, 1, 1, 1, 1 + _VECTOR, cv2.BORDER_REPLICATE)
+        large = cv2.pyrUp(filled)[2 : 2 + shape[0], 2 : 2 + shape[1]]
+        return np.asarray(large, np.float32).reshape(*shape, *image.shape[2:])
+
     def sharpest(self, height: int, width: int, channels: int, dtype: np.dtype[Any]) -> HostSharpest:
         """Return an empty `HostSharpest`."""
         return HostSharpest(height, width, channels, dtype)
@@ -146,9 +166,9 @@ class HostBlend:
             part, best, weight = measure[rows], self._top[rows], self._weight[rows]
             higher = np.maximum(best, part)
             # Where nothing has been measured yet, all planes weigh the same.
-            np.maximum(higher, np.finfo(np.float32).tiny, out=higher)
-            fade = _power(np.divide(np.maximum(best, _LEAST * higher), higher), self._power)
-            share = _power(np.divide(np.maximum(part, _LEAST * higher), higher), self._power)
+            np.maximum(higher, NOTHING, out=higher)
+            fade = _power(np.divide(np.maximum(best, LEAST * higher), higher), self._power)
+            share = _power(np.divide(np.maximum(part, LEAST * higher), higher), self._power)
             best[...] = higher
             weight *= fade
             weight += share
@@ -166,10 +186,6 @@ class HostBlend:
     def depth(self) -> Float | None:
         """Return the weighted mean plane."""
         return None if self._depth is None else np.divide(self._depth, self._weight, dtype=np.float32)
-
-
-_LEAST = np.float32(1e-9)
-"""Smallest share of the largest measure that counts: with power 4 its weight is just inside float32."""
 
 
 def strips(height: int, width: int) -> Iterator[tuple[int, int]]:

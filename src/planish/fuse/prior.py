@@ -42,7 +42,7 @@ class Prior:
     def __post_init__(self) -> None:
         if self.plane.ndim != 2 or self.plane.dtype.kind not in "iu" or not self.plane.size:
             raise OptionError(
-                f"prior: a {self.plane.dtype} array of shape {self.plane.shape}; needed are plane numbers, "
+                f"prior: {self.plane.dtype} values of shape {self.plane.shape}; needed are plane numbers, "
                 "(rows, columns)"
             )
         positive("prior cell", min(self.cell_width, self.cell_height))

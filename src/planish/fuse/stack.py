@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from planish.fuse.backend import choose_backend
 from planish.fuse.method import Fused, Method
 from planish.fuse.methods import make_method
 from planish.fuse.planes import ArrayPlanes, Planes
-from planish.fuse.tiles import Tiling, fuse_box
+from planish.fuse.tiles import Tiling, check_memory, fuse_box
 from planish.model import Box
 from planish.threads import Progress, in_threads
 
@@ -106,39 +107,64 @@ def fuse_planes(
     backend: str = "auto",
     *,
     jobs: int | None = None,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Fused, Method, str]:
     """Fuse planes from anywhere; return the result, the method as it was prepared, and the backend's name.
 
-    Each thread holds `Method.float_planes` float images and two of the planes' own of a tile with its margin.
+    Each thread holds `Method.float_planes` float images and two of the planes' own of a tile with its margin. The
+    result stands in memory, or in files of the folder `scratch`: ``image.npy``, ``plane_index.npy``, ``depth.npy``.
+
+    Raises
+    ------
+    OptionError
+        Where options do not fit the planes, or more memory would be needed than there is.
     """
     method.check(planes)
     margin = tiling.margin(method)
     computer = choose_backend(backend)
-    method = method.prepare(planes, computer)
-    _, height, width, channels = planes.shape
+    _, height, width, _ = planes.shape
     jobs = 1 if computer.name == "cupy" else _threads(jobs)
+    check_memory(planes, method, tiling, computer, jobs, in_files=scratch is not None)
+    method = method.prepare(planes, computer)
     boxes = list(tiling.boxes(method, width, height, jobs))
-    image = np.empty((height, width, channels), planes.dtype)
-    index: NDArray[np.int16] | None = None
-    depth: NDArray[np.float32] | None = None
+    result = _Result((height, width), scratch)
 
     def fuse(box: Box) -> tuple[Box, Fused]:
         return box, fuse_box(planes, method, box, computer, margin)
 
     with in_threads(fuse, ((box,) for box in boxes), jobs) as results:
         for done, (box, part) in enumerate(results, 1):
-            rows, columns = slice(box.y, box.y + box.height), slice(box.x, box.x + box.width)
-            image[rows, columns] = part.image
-            if part.plane_index is not None:
-                index = np.empty((height, width), np.int16) if index is None else index
-                index[rows, columns] = part.plane_index
-            if part.depth is not None:
-                depth = np.empty((height, width), np.float32) if depth is None else depth
-                depth[rows, columns] = part.depth
+            result.put(box, part)
             if progress:
                 progress("fuse", done, len(boxes))
-    return Fused(image, index, depth), method, computer.name
+    return result.fused(), method, computer.name
+
+
+class _Result:
+    """Arrays that tiles are put into, made when the first tile shows which there are."""
+
+    def __init__(self, size: tuple[int, int], scratch: Path | None) -> None:
+        self._size, self._scratch = size, scratch
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def put(self, box: Box, part: Fused) -> None:
+        """Copy a tile to its place."""
+        for name, pixels in vars(part).items():
+            if pixels is None:
+                continue
+            if name not in self._arrays:
+                self._arrays[name] = self._new(name, (*self._size, *pixels.shape[2:]), pixels.dtype)
+            self._arrays[name][box.y : box.y + box.height, box.x : box.x + box.width] = pixels
+
+    def _new(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        if self._scratch is None:
+            return np.empty(shape, dtype)
+        return np.lib.format.open_memmap(self._scratch / f"{name}.npy", "w+", dtype, shape)
+
+    def fused(self) -> Fused:
+        """Return them."""
+        return Fused(**self._arrays)
 
 
 def _threads(jobs: int | None) -> int:

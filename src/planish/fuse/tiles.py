@@ -9,6 +9,7 @@ from planish.errors import OptionError
 from planish.fuse.backend import Backend
 from planish.fuse.method import Fused, Method, Window
 from planish.fuse.planes import Planes
+from planish.memory import available_memory
 from planish.model import Box
 
 LARGEST = 4096
@@ -70,6 +71,31 @@ class Tiling:
         bands = -(-height // high)
         bands = min(height, -(-bands // jobs) * jobs)  # as many for each thread
         return min(width, LARGEST), -(-height // bands)
+
+
+def check_memory(
+    planes: Planes, method: Method, tiling: Tiling, backend: Backend, jobs: int, *, in_files: bool = False
+) -> None:
+    """Raise OptionError where tiles of this size, or the result, take more memory than there is."""
+    _, height, width, channels = planes.shape
+    margin = tiling.margin(method)
+    box = next(tiling.boxes(method, width, height, jobs))
+    window = min(box.width + 2 * margin, width) * min(box.height + 2 * margin, height)
+    tile = window * (4 * (method.float_planes + channels - 1) + 2 * channels * planes.dtype.itemsize)
+    result = 0 if in_files else width * height * (channels * planes.dtype.itemsize + 2)
+    device, host = backend.free_bytes(), available_memory()
+    if device is not None and tile > device:
+        raise OptionError(_too_much("tile_size", tiling.size, tile, device, "on the GPU"))
+    own = result + (jobs * tile if device is None else 0)
+    if host is not None and own > host:
+        name, value = ("stack", f"{width} × {height} px") if result > host else ("tile_size", tiling.size)
+        raise OptionError(_too_much(name, value, own, host, "in memory"))
+
+
+def _too_much(option: str, value: object, needed: int, there: int, where: str) -> str:
+    gib = 1 << 30
+    advice = "use `planish fuse`, which keeps the result in a file" if option == "stack" else "choose a smaller one"
+    return f"{option}={value}: needs {needed / gib:.1f} GiB {where}, where {there / gib:.1f} GiB are free; {advice}"
 
 
 def window_around(box: Box, margin: int, align: int, planes: Planes) -> Box:
