@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from planish.errors import OptionError, UnsupportedSlide
+from planish.errors import OptionError, PlanishError, UnsupportedSlide
 from planish.files import check_output, replacing
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
+from planish.fuse.backend import choose_backend
 from planish.fuse.flat import flatten
 from planish.fuse.plan import FuseOptions
+from planish.fuse.planes import SlidePlanes
 from planish.model import Box
 from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
@@ -136,6 +139,7 @@ def convert(
         Where anything fails; no output is left half-written.
     """
     options, run = options or ConvertOptions(), Run("flatten")
+    options = replace(options, fuse=_spelt_out(options))
     paths = output, side_file(output, "map"), side_file(output, "record")
     check_not_source(source, output)
     for path in paths:
@@ -143,6 +147,8 @@ def convert(
     with ExitStack() as stack:
         with run.stage("open"):
             slide = stack.enter_context(open_selection(source, options.selection))
+            if method := options.fuse.pixel_method(None):
+                method.check(SlidePlanes(slide))
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
@@ -156,10 +162,22 @@ def convert(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
             survey=focus.record,
-            output=_facts(written, focus),
+            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)},
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record)
+
+
+def _spelt_out(options: ConvertOptions) -> FuseOptions:
+    """Return how to fuse with every default and the backend by name: the record holds all that `verify_file` needs."""
+    method = options.fuse.pixel_method(None)
+    if method is None:
+        return options.fuse
+    if options.write.mode == "copy":
+        raise OptionError(f"--write copy: --fuse {method.name} makes new pixels, no tile can be copied; leave it out")
+    defaults = {option.name: getattr(method, option.name) for option in fields(method)}
+    backend = choose_backend(options.fuse.backend).name
+    return replace(options.fuse, parameters={**defaults, **options.fuse.parameters}, backend=backend)
 
 
 def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> PlaneMap:
@@ -168,7 +186,7 @@ def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> 
     return survey(slide, options.survey, progress)
 
 
-def _facts(written: Written, focus: PlaneMap) -> dict[str, Any]:
+def _facts(written: Written) -> dict[str, Any]:
     return {
         "bytes": written.size,
         "levels": written.levels,
@@ -178,17 +196,22 @@ def _facts(written: Written, focus: PlaneMap) -> dict[str, Any]:
         "tiles_encoded": written.tiles_encoded,
         "bytes_copied": written.bytes_copied,
         "tiles_read_back": written.tiles_checked,
-        "planes_used": len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane)),
     }  # fmt: skip
 
 
+def _planes_used(slide: Slide, focus: PlaneMap, fuse: FuseOptions) -> int:
+    if fuse.method != "select":
+        return len(slide.planes)
+    return len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane))
+
+
 def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every_tile: bool = False) -> VerifyReport:
-    """Check that a flat slide is what its source and its plane map make.
+    """Check that a flat slide is what its source and its plane map make, fused as the record beside it says.
 
     Parameters
     ----------
     flat, source : Path
-        The file, and the z-stack it was made from.
+        The file, and the z-stack it was made from. Where no record lies beside the file, cells were selected.
     map_path : Path or None
         The plane map, by default the one beside `flat`.
     every_tile : bool
@@ -201,9 +224,9 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
     PlanishError
         Where one of the files cannot be read, or the map does not fit the source.
     """
-    focus = PlaneMap.load(map_path or side_file(flat, "map"))
+    focus, fuse = PlaneMap.load(map_path or side_file(flat, "map")), _recorded_fusion(side_file(flat, "record"))
     with open_selection(source, Selection()) as slide, open_slide(flat) as written:
-        meant = flatten(slide, focus)
+        meant = flatten(slide, focus, fuse)
         options = WriteOptions(levels=_levels_of(written, meant))
         stored, plain = written.encoding(0, 0), tile_source(meant, options)
         encodings = [plain.encoder.encoding, *(slide.encoding(0, plane.index) for plane in slide.planes)]
@@ -211,6 +234,21 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
             # Written with a quality of its own.
             plain = replace(plain, encoder=JpegTiles(stored), copying=False)
         return compare(flat, plain, None if every_tile else SAMPLE)
+
+
+def _recorded_fusion(path: Path) -> FuseOptions:
+    """Return how a flat slide was fused, by its record; `select` where there is none."""
+    if not path.exists():
+        return FuseOptions()
+    try:
+        fuse = json.loads(path.read_text(encoding="utf-8"))["arguments"]["fuse"]
+        # JSON knows no tuples, and has a prior other than the plane map as an object.
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in fuse.get("parameters", {}).items()}
+        if isinstance(given.get("prior"), dict):
+            raise ValueError("its prior is not the plane map")
+        return FuseOptions(fuse["method"], given, fuse.get("backend", "auto"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise PlanishError(f"{path}: does not say how the slide was fused ({error}); flatten it again") from error
 
 
 def _levels_of(written: Slide, meant: Slide) -> str:

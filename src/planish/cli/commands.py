@@ -18,6 +18,7 @@ from planish.errors import OptionError
 if TYPE_CHECKING:
     from planish.convert import Selection
     from planish.focus.options import SurveyOptions
+    from planish.fuse.plan import FuseOptions
 
 Command = Callable[[Namespace], None]
 
@@ -38,14 +39,13 @@ def flatten(options: Namespace) -> None:
     """Flatten one slide, then say what came of it."""
     from planish.cli.summary import flat_summary
     from planish.convert import ConvertOptions, convert
-    from planish.fuse.plan import FuseOptions
     from planish.write.tiff import WriteOptions
 
     _check_tiff_name(options.output)
     chosen = ConvertOptions(
         selection=_selection(options),
         survey=_survey_options(options),
-        fuse=FuseOptions(options.fuse),
+        fuse=_fuse_options(options.fuse, options),
         write=WriteOptions(
             mode=options.write,
             quality=options.quality,
@@ -65,6 +65,33 @@ def flatten(options: Namespace) -> None:
         print(outputs.record.to_json(), end="")
     elif not options.quiet:
         print(flat_summary(outputs))
+
+
+def fuse(options: Namespace) -> None:
+    """Fuse a stack of images, or take its pixels by a depth map."""
+    from planish.cli.summary import fused_summary
+    from planish.imagestack import StackOptions, fuse_images
+    from planish.write.tiff import WriteOptions
+
+    for path in (options.output, *([options.depth_map] if options.depth_map else [])):
+        _check_tiff_name(path)
+    if options.map and (options.method or options.param):
+        raise OptionError("--map takes pixels as they are: leave out --method and --param, or the map")
+    chosen = StackOptions(
+        planes=options.planes,
+        fuse=_fuse_options(options.method or "soft", options),
+        tile_size=options.tile_size,
+        map_path=options.map,
+        depth_path=options.depth_map,
+        write=WriteOptions(quality=options.quality, overwrite=options.overwrite, jobs=options.jobs),
+        source_name=options.source_name,
+    )
+    with Bars(quiet=options.quiet) as bars:
+        fused = fuse_images(options.images, options.output, chosen, bars)
+    if options.json:
+        print(fused.record.to_json(), end="")
+    elif not options.quiet:
+        print(fused_summary(fused))
 
 
 def heatmap(options: Namespace) -> None:
@@ -127,6 +154,15 @@ def _selection(options: Namespace) -> Selection:
     from planish.convert import Selection
 
     return Selection(options.level, options.region, options.planes)
+
+
+def _fuse_options(method: str, options: Namespace) -> FuseOptions:
+    from planish.fuse.plan import FuseOptions
+
+    parameters = dict(options.param)
+    if parameters.get("prior") not in (None, "map"):
+        raise OptionError(f"prior={parameters['prior']!r}: can be map, the plane map, or be left out")
+    return FuseOptions(method, parameters, options.backend)
 
 
 def _survey_options(options: Namespace) -> SurveyOptions:

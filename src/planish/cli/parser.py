@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from planish._version import __version__
 from planish.cli import commands
 from planish.focus.scorers import SCORERS, STEPS
+from planish.fuse.backend import BACKENDS
+from planish.fuse.methods import PIXEL_METHODS
 from planish.fuse.plan import LATER, METHODS
 from planish.model import Box
 
@@ -36,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     _info(_command(subparsers, "info", commands.info, "say what a slide holds"))
     _flatten(_command(subparsers, "flatten", commands.flatten, "write one sharp slide from a z-stack"))
+    _fuse(_command(subparsers, "fuse", commands.fuse, "make one sharp image from a stack of images"))
     _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
     _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
     _verify(_command(subparsers, "verify", commands.verify, "compare a flat slide with its source"))
@@ -61,13 +66,51 @@ def _flatten(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="pyramidal TIFF to write")
     _add_selection(parser)
     _add_survey(parser)
-    parser.add_argument(
-        "--fuse", default="select", choices=(*METHODS, *LATER), help="how to compose (select; the others come later)"
+    group = parser.add_argument_group("composing")
+    group.add_argument(
+        "--fuse",
+        default="select",
+        choices=(*METHODS, *LATER),
+        help=f"select takes each cell from one plane (the default), {', '.join(PIXEL_METHODS)} fuse pixels; "
+        f"{' and '.join(LATER)} come later",
     )
+    _add_fusing(group)
     _add_writing(parser)
-    parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
+    _add_recording(parser)
     _add_running(parser)
-    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+
+def _fuse(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGES",
+        help="one image per focal plane, lowest first, or what holds all of them: a folder, TIFF, OME-TIFF, .npy, a "
+        "z-stacked slide",
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="pyramidal TIFF to write")
+    _add_planes(parser)
+    group = parser.add_argument_group("fusing")
+    group.add_argument("--method", choices=tuple(PIXEL_METHODS), help="how to fuse (soft)")
+    _add_fusing(group)
+    group.add_argument("--tile-size", type=int, metavar="PX", help="side of what is fused at once; bounds the memory")
+    group.add_argument(
+        "--depth-map",
+        type=Path,
+        metavar="DEPTH",
+        help="TIFF to write, too: the plane of each pixel, counted from the first one taken; fractional for soft",
+    )
+    group.add_argument(
+        "--map",
+        type=Path,
+        metavar="DEPTH",
+        help="take each pixel from the plane that a depth map made before names, instead of fusing",
+    )
+    group = parser.add_argument_group("writing")
+    _add_quality(group)
+    _add_recording(parser)
+    _add_running(parser)
 
 
 def _heatmap(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +155,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("part of the slide")
     group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
     group.add_argument("--region", type=_region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
+    _add_planes(group)
+
+
+def _add_planes(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--planes",
         type=_planes,
@@ -139,6 +186,18 @@ def _add_survey(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-audit", action="store_true", help="do not check a sample of the inferred cells")
 
 
+def _add_fusing(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--param",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of a method that fuses pixels, e.g. sigma=3 or 'radius=(5, 3)'; may be repeated",
+    )
+    group.add_argument("--backend", default="auto", choices=BACKENDS, help="what fuses pixels (auto: a GPU if any)")
+
+
 def _add_writing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("writing")
     group.add_argument(
@@ -147,15 +206,24 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "copy", "encode"),
         help="copy compressed tiles where they can be copied, insist on it, or encode all (auto)",
     )
-    group.add_argument(
-        "--quality", type=_quality, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)"
-    )
+    _add_quality(group)
     group.add_argument("--levels", default="all", choices=("all", "source"), help="every ÷2, or the source's (all)")
     group.add_argument(
         "--layout", default="ome", choices=("ome", "aperio"), help="aperio tells OpenSlide the objective power (ome)"
     )
     group.add_argument("--label", action="store_true", help="copy the label image, which may show names")
     group.add_argument("--macro", action="store_true", help="copy the macro image, which may show names")
+
+
+def _add_quality(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--quality", type=_quality, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)"
+    )
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +255,16 @@ def _planes(text: str) -> tuple[int | None, int | None]:
     if min(end or 0 for end in ends) < 0:
         raise argparse.ArgumentTypeError(f"{text!r}: planes count from 0, the lowest; negative ones do not exist")
     return ends
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, e.g. sigma=3")
+    try:
+        return name, ast.literal_eval(value.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return name, value
 
 
 def _quality(text: str) -> int:

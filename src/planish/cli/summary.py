@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planish.convert import Outputs
+    from planish.imagestack import FusedImage
     from planish.pictures import Picture
     from planish.planemap import SurveyRecord
     from planish.report.record import RunRecord
@@ -20,11 +21,26 @@ def flat_summary(outputs: Outputs) -> str:
         if record.arguments.get("map_path"):
             lines.append("planes    from a saved map, which was made so:")
         lines += survey_lines(record.survey)
-    lines += _tile_lines(record.output) + _note_lines(record)
-    seconds = record.seconds["total"]
-    memory = f", peak memory {record.peak_memory_mib:.0f} MiB" if record.peak_memory_mib else ""
-    lines.append(f"done      {seconds:.1f} s{memory}")
-    return "\n".join(lines)
+    fuse = record.arguments["fuse"]
+    if fuse["method"] != "select":
+        lines.append(_method_line(fuse))
+    return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record), _done_line(record)])
+
+
+def fused_summary(fused: FusedImage) -> str:
+    """Return where a fused image lies, and what it was made of."""
+    record = fused.record
+    lines = [f"image     {fused.path}"]
+    if fused.depth_path:
+        lines.append(f"depth     {fused.depth_path}")
+    lines.append(f"record    {fused.record_path}")
+    source, output = record.source, record.output
+    lines.append(f"planes    {output['planes']} of {source['width']:,} × {source['height']:,} px, {source['dtype']}")
+    if "method" in output:
+        lines.append(_method_line(output))
+    else:
+        lines.append(f"pixels    from {output['planes_used']} of the planes, by the depth map")
+    return "\n".join([*lines, *_note_lines(record), _done_line(record)])
 
 
 def picture_summary(picture: Picture) -> str:
@@ -51,6 +67,16 @@ def survey_lines(record: SurveyRecord) -> list[str]:
             f"({audit.confidence:.0%} interval {audit.low:.1%} to {audit.high:.1%})"
         )
     return lines
+
+
+def _method_line(fuse: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in fuse["parameters"].items())
+    return f"fused     {fuse['method']}({given}), by {fuse['backend']}"
+
+
+def _done_line(record: RunRecord) -> str:
+    memory = f", peak memory {record.peak_memory_mib:.0f} MiB" if record.peak_memory_mib else ""
+    return f"done      {record.seconds['total']:.1f} s{memory}"
 
 
 def _tile_lines(output: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,7 @@ class Clij2(Method):
         if max(radii) < 1:
             raise OptionError(f"radius={self.radius!r}: an ellipse of one pixel has no variance; at least 1 is needed")
         positive("sigma", self.sigma, zero=True)
-        if self.decimation not in (1, 2, 4, 8):
+        if not isinstance(self.decimation, int) or self.decimation not in (1, 2, 4, 8):
             raise OptionError(f"decimation={self.decimation!r}: choose 1 (exact), 2, 4 or 8")
         if self.decimation > 1 and self.sigma**2 <= self._own_blur:
             raise OptionError(

@@ -20,6 +20,8 @@ _STRIP = 1 << 16
 """Pixels of a strip: a handful of float64 temporaries of it fit a core's own cache."""
 _VECTOR = 16
 """Pixels in OpenCV's widest vector of float32."""
+_CHANNELS = 4
+"""Channels that every function of OpenCV takes."""
 _FLOAT32_EXACT = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
@@ -95,7 +97,9 @@ class HostBackend:
     def shrink(self, image: Float, factor: int) -> Float:
         """Return the block means."""
         size = image.shape[1] // factor, image.shape[0] // factor
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)).reshape(size[::-1])
+        filled = _full_steps(image, _VECTOR * factor)
+        blocks = cv2.resize(filled, (filled.shape[1] // factor, size[1]), interpolation=cv2.INTER_AREA)
+        return np.asarray(blocks, np.float32).reshape(size[1], -1)[:, : size[0]]
 
     def grow(self, image: Float, factor: int) -> Float:
         """Return the enlarged image."""
@@ -146,8 +150,9 @@ class HostSharpest:
             rows = np.s_[top:stop]
             sharper = measure[rows] > self._best[rows]
             np.maximum(self._best[rows], measure[rows], out=self._best[rows])
-            np.copyto(self.index[rows], np.int16(plane), where=sharper)
-            np.copyto(self.image[rows], pixels[rows], where=sharper[..., None])
+            mask = sharper.view(np.uint8)
+            cv2.copyTo(np.full(mask.shape, plane, np.int16), mask, self.index[rows])
+            _copy(pixels[rows], mask, self.image[rows])
 
 
 class HostBlend:
@@ -194,13 +199,21 @@ def strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     return ((top, min(top + rows, height)) for top in range(0, height, rows))
 
 
-def _full_steps(image: NDArray[Any]) -> NDArray[Any]:
-    """Return the image filled up to whole vectors of pixels.
+def _copy(pixels: NDArray[Any], mask: NDArray[np.uint8], into: NDArray[Any]) -> None:
+    """Copy pixels where the mask says so; ten times as fast with OpenCV where it takes as many channels."""
+    if pixels.shape[2] <= _CHANNELS:
+        cv2.copyTo(np.ascontiguousarray(pixels), mask, into)
+    else:
+        np.copyto(into, pixels, where=mask.view(np.bool_)[..., None])
+
+
+def _full_steps(image: NDArray[Any], step: int = _VECTOR) -> NDArray[Any]:
+    """Return the image filled up to whole vectors of pixels, by repeating its last column.
 
     OpenCV rounds what is left over at the end of a row in another way (without fused multiply-add); a pixel must not
     depend on where in a window it lies.
     """
-    missing = -image.shape[1] % _VECTOR
+    missing = -image.shape[1] % step
     if not missing:
         return image
     return np.concatenate([image, np.repeat(image[:, -1:], missing, axis=1)], axis=1)

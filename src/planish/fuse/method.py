@@ -82,11 +82,14 @@ class Method(ABC):
     float_planes : int
         float32 images of the size of a window held at once for one channel (a float64 one counts as two), beside
         the planes' own pixels and the result.
+    channel_planes : int
+        The same for each further channel.
     """
 
     name: ClassVar[str]
     visits: ClassVar[int]
     float_planes: ClassVar[int]
+    channel_planes: ClassVar[int] = 1
 
     @property
     @abstractmethod

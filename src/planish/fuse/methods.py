@@ -7,10 +7,11 @@ from typing import Any
 
 from planish.errors import OptionError
 from planish.fuse.clij2 import Clij2
+from planish.fuse.laplacian import Laplacian
 from planish.fuse.method import Method
 from planish.fuse.soft import Pick, Soft
 
-PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Soft, Pick, Clij2)}
+PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Soft, Pick, Clij2, Laplacian)}
 """Methods that fuse pixels, the recommended one first."""
 
 

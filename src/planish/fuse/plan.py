@@ -55,7 +55,7 @@ class FuseOptions:
         if self.method == "select":
             return None
         given = self.parameters.get("prior")
-        if isinstance(given, str) and given != "map":
+        if given not in (None, "map") and not isinstance(given, Prior):
             raise OptionError(f"prior={given!r}: can be 'map', the plane map")
         replaced = {"prior": prior} if given == "map" else {}
         return make_method(self.method, **{**self.parameters, **replaced})

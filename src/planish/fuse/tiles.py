@@ -81,7 +81,8 @@ def check_memory(
     margin = tiling.margin(method)
     box = next(tiling.boxes(method, width, height, jobs))
     window = min(box.width + 2 * margin, width) * min(box.height + 2 * margin, height)
-    tile = window * (4 * (method.float_planes + channels - 1) + 2 * channels * planes.dtype.itemsize)
+    floats = method.float_planes + (channels - 1) * method.channel_planes
+    tile = window * (4 * floats + 2 * channels * planes.dtype.itemsize)
     result = 0 if in_files else width * height * (channels * planes.dtype.itemsize + 2)
     device, host = backend.free_bytes(), available_memory()
     if device is not None and tile > device:

@@ -23,7 +23,7 @@ from planish.slide.base import Slide
 from planish.threads import Progress, in_threads
 from planish.write.assembler import Ifd, Tag, TiffAssembler, Value, long, short, text
 from planish.write.associated import associated_ifds
-from planish.write.encode import choose_encoder
+from planish.write.encode import DeflateTiles, choose_encoder
 from planish.write.levels import plan_levels
 from planish.write.metadata import describe_output, level_tags
 from planish.write.pyramid import Ladder
@@ -49,6 +49,8 @@ class WriteOptions:
         ``"encode"``: encode every tile.
     quality : int or None
         IJG quality 1 to 100 of JPEG tiles, all of them encoded; None keeps the source's tables.
+    lossless : bool
+        Deflate instead of JPEG for tiles that are encoded; none are copied.
     levels : str
         ``"all"``: ÷2 levels; ``"source"``: those that the source has.
     layout : str
@@ -63,6 +65,7 @@ class WriteOptions:
 
     mode: str = "auto"
     quality: int | None = None
+    lossless: bool = False
     levels: str = "all"
     layout: str = "ome"
     label: bool = False
@@ -82,6 +85,8 @@ class WriteOptions:
             raise OptionError(f"quality {self.quality} is out of range; give 1 to 100")
         if self.mode == "copy" and self.quality is not None:
             raise OptionError("copied tiles keep their quality; leave out the quality, or encode")
+        if self.lossless and (self.mode == "copy" or self.quality is not None):
+            raise OptionError("lossless tiles are encoded, and have no quality; leave out copying and the quality")
         if self.jobs < 1:
             raise OptionError(f"{self.jobs} jobs are too few; give at least 1")
 
@@ -183,7 +188,8 @@ def tile_source(slide: Slide, options: WriteOptions) -> TileSource:
     OptionError
         Where copying is asked for, and not a single tile could be copied.
     """
-    encoder = choose_encoder(slide, options.quality)
+    lossless = DeflateTiles(slide.dtype, len(slide.channels))
+    encoder = lossless if options.lossless else choose_encoder(slide, options.quality)
     copying = options.mode != "encode" and options.quality is None
     source = TileSource.of(slide, plan_levels(slide, options.levels), encoder, copying=copying)
     if options.mode == "copy" and not source.copying:
