@@ -166,7 +166,7 @@ def test_sharpest_keeps_the_first_of_equal_ones(backend: Backend, dtype: Any) ->
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("power", [4, 2.5])
+@pytest.mark.parametrize("power", [4, 2.5, 8])
 @pytest.mark.parametrize("scale", [1e-12, 1, 1e12])
 def test_blend_is_a_weighted_mean(backend: Backend, scale: float, power: float, dtype: Any) -> None:
     stack = levels(4, 40, 51, 3, dtype=dtype)

@@ -124,7 +124,7 @@ def test_files_stay_small() -> None:
 
 
 def test_importing_planish_is_light() -> None:
-    heavy = ["matplotlib", "openslide", "pyvips", "scipy.stats"]
+    heavy = ["cupy", "matplotlib", "openslide", "pyvips", "scipy.stats"]
     code = f"import sys, planish; print([module for module in {heavy} if module in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"

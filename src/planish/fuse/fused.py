@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -82,7 +83,9 @@ class FusedSlide(Slide):
                 method = self.method.at(size.downsample_x, size.downsample_y)
                 method.check(planes)
                 self._prepared[level] = method.prepare(planes, self._backend)
-        image: NDArray[Any] = fuse_box(planes, self._prepared[level], box, self._backend).image
+        # A GPU takes one block at a time: each thread's would need its share of the card's memory.
+        with self._preparing if self._backend.name == "cupy" else nullcontext():
+            image: NDArray[Any] = fuse_box(planes, self._prepared[level], box, self._backend).image
         return image
 
     def encoding(self, level: int, plane: int) -> Encoding | None:

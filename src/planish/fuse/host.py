@@ -169,9 +169,9 @@ class HostBlend:
         for top, stop in strips(*measure.shape):
             rows = np.s_[top:stop]
             part, best, weight = measure[rows], self._top[rows], self._weight[rows]
-            higher = np.maximum(best, part)
             # Where nothing has been measured yet, all planes weigh the same.
-            np.maximum(higher, NOTHING, out=higher)
+            np.maximum(part, NOTHING, out=part)
+            higher = np.maximum(best, part)
             fade = _power(np.divide(np.maximum(best, LEAST * higher), higher), self._power)
             share = _power(np.divide(np.maximum(part, LEAST * higher), higher), self._power)
             best[...] = higher

@@ -9,9 +9,10 @@ from planish.errors import OptionError
 from planish.fuse.clij2 import Clij2
 from planish.fuse.laplacian import Laplacian
 from planish.fuse.method import Method
+from planish.fuse.selective import Selective
 from planish.fuse.soft import Pick, Soft
 
-PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Soft, Pick, Clij2, Laplacian)}
+PIXEL_METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (Soft, Pick, Clij2, Selective, Laplacian)}
 """Methods that fuse pixels, the recommended one first."""
 
 

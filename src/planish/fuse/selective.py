@@ -61,10 +61,11 @@ class Selective(Method):
       2 / (√π window) · min(1, 3/P), is added to the error. So any number of planes will do.
 
     With ``compat``, images are coppafish's to ± 1 grey level: it computes in double precision, this in single, which
-    differs where a value lies half way between two levels. As there, colours are rounded down, and grey values to the
-    nearest. Where F is 0 or does not change, it takes logarithms of 0, and sets S to the least S of the image; here S
-    is −∞ there, so that tiles need not know the whole image. Both mean equal weights, unless every S is about S_th or
-    more. Where F is 0 in all planes, its pixels are NaN made integers; here they are the planes' mean.
+    rounds halves the other way now and then. As there, colours are rounded down, and grey values to the nearest. The
+    exception are regions without noise. Where F is 0 or does not change, the reference takes logarithms of 0, and sets
+    S to the least S of the image; here S is −∞ there, so that tiles need not know the whole image. Both mean equal
+    weights, unless every S is about S_th or more. Where F is 0 in all planes, the reference makes integers of NaN;
+    here such pixels are the planes' mean.
 
     Each plane is read three times: for its samples, for the error of the fit, and for the weights. The memory does not
     grow with the number of planes. Tiles are equal to the whole bit for bit, with ``compat``, too.
