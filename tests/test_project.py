@@ -18,7 +18,7 @@ ROOMS = [
     ("encoding", "focus.measures"),
     ("jpeg",),
     ("model",),
-    ("files", "jsonfields", "memory", "outputs", "planemap", "threads"),
+    ("files", "jsonfields", "memory", "outputs", "planemap", "recipe", "threads"),
     ("slide",),
     ("focus",),
     ("fuse",),

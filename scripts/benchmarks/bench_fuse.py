@@ -103,13 +103,14 @@ def targets(phantom: str, rows: dict[str, Row]) -> Iterator[tuple[str, float, fl
         yield "soft, depth error", rows["soft with depth"].quality.depth_error or 0.0, 0.27 if grey else 0.45, False
     if "selective" in rows:
         yield "selective − its compat, dB", whole("selective") - whole("selective compat"), 0.0, True
-        if not grey and "soft" in rows:
-            halo = [rows[name].quality.psnr["halo"] for name in ("soft", "selective")]
-            yield "soft − selective in the halo, dB", halo[0] - halo[1], 1.5, True
-    if phantom == "gray17":
-        for name, least in (("clij2 decimated", 15.0), ("clij2 exact", 4.0), ("soft", 8.0)):
-            if name in rows:
-                yield f"{name}, times as fast as SciPy", rows[SCIPY].seconds / rows[name].seconds, least, True  # type: ignore[operator]
+        for name in ("selective", "selective compat") if not grey and "soft" in rows else ():
+            halo = [rows[one].quality.psnr["halo"] for one in ("soft", name)]
+            yield f"soft − {name} in the halo, dB", halo[0] - halo[1], 1.5, True
+    yardstick = rows[SCIPY].seconds
+    for name, least in (("clij2 decimated", 15.0), ("clij2 exact", 4.0), ("soft", 8.0)):
+        seconds = rows[name].seconds if name in rows else None
+        if phantom == "gray17" and yardstick and seconds:
+            yield f"{name}, times as fast as SciPy", yardstick / seconds, least, True
 
 
 def report(phantom: str, size: int, seed: int, repeats: int) -> dict[str, Any]:

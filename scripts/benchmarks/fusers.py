@@ -24,17 +24,20 @@ WARM_UP = 256
 
 
 def scipy_variance(stack: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Fuse as KINTSUGI does: blur each plane (σ = 20), take the variance over 11 × 11 px, pick the largest."""
+    """Fuse as KINTSUGI does: blur each plane (σ = 20), take the variance over 11 × 11 px, pick the largest.
+
+    In float32 throughout, as there. Colours are measured on their luma, which it does not know.
+    """
     from scipy.ndimage import gaussian_filter, uniform_filter
 
-    measures = []
-    for plane in stack:
-        blurred = gaussian_filter(plane.astype(np.float32) if plane.ndim == 2 else luma(plane), 20)
-        mean = uniform_filter(blurred, 11)
-        measures.append(uniform_filter(blurred * blurred, 11) - mean * mean)
-    index = np.argmax(measures, axis=0)
-    rows, columns = np.indices(index.shape, sparse=True)
-    return stack[index, rows, columns], index
+    planes = stack.astype(np.float32)
+    variances = np.empty(stack.shape[:3], np.float32)
+    for number, plane in enumerate(planes):
+        blurred = gaussian_filter(plane if plane.ndim == 2 else luma(plane), 20)
+        variances[number] = uniform_filter(blurred**2, 11) - uniform_filter(blurred, 11) ** 2
+    index = np.argmax(variances, axis=0)
+    rows, columns = np.indices(index.shape)
+    return planes[index, rows, columns].astype(stack.dtype), index
 
 
 def ours(method: str, **parameters: Any) -> Fuser:
@@ -75,7 +78,10 @@ def main() -> None:
         image, depth = fuse(stack)
         seconds.append(time.perf_counter() - begin)
     print(min(seconds), peak_memory_mib())
-    np.savez(out_path, image=image, **({} if depth is None else {"depth": depth}))
+    if depth is None:
+        np.savez(out_path, image=image)
+    else:
+        np.savez(out_path, image=image, depth=depth)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from planish import jsonfields
 from planish.errors import OptionError, PlanishError
+from planish.recipe import Recipe
 
 if TYPE_CHECKING:
     from planish.slide.base import Slide
@@ -118,6 +119,8 @@ class PlaneMap:
         z of every plane in µm.
     record : SurveyRecord or None
         What the survey did; None for a map made by hand.
+    recipe : Recipe or None
+        What to do in each cell, where that was decided for a method of composing.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class PlaneMap:
     height: int
     z_um: tuple[float | None, ...]
     record: SurveyRecord | None = None
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.cell_width, self.cell_height) < 1:
@@ -150,6 +154,8 @@ class PlaneMap:
             raise OptionError(f"plane map: z_um must be numbers or None, got {self.z_um}")
         _check_codes("plane", self.plane, range(len(self.z_um)))
         _check_codes("how", self.how, range(len(How)))
+        if self.recipe:
+            self.recipe.check(shape, len(self.z_um))
 
     @property
     def rows(self) -> int:
@@ -211,6 +217,9 @@ class PlaneMap:
             "margin": _rounded(self.margin),
             "sharpness": _rounded(self.sharpness),
         }
+        recipe = self.recipe.to_fields() if self.recipe else {}
+        head["recipe"] = {key: recipe.pop(key) for key in ("method", "parameters", "noise") if key in recipe} or None
+        arrays |= recipe
         parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         parts += [
             f"{json.dumps(key)}: [\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
@@ -255,6 +264,7 @@ class PlaneMap:
             sharpness=jsonfields.floats(data["sharpness"], "sharpness"),
             z_um=jsonfields.numbers(data["z_um"], "z_um"),
             record=_survey_record(data.get("record")),
+            recipe=Recipe.from_fields({**data, **data["recipe"]}) if data.get("recipe") else None,
             **{key: jsonfields.whole(data, key) for key in ("cell_width", "cell_height", "width", "height")},
         )
 

@@ -58,7 +58,7 @@ class ArrayBackend:
         grey += np.float32(0.114) * blue.astype(np.float32)
         return grey
 
-    def variance(self, image: Array, radius_x: float, radius_y: float) -> Array:
+    def variance(self, image: Array, radius_x: float, radius_y: float, *, exact: bool = True) -> Array:
         """Return the variance from sums of x and x² in float64: exact for integers."""
         widths = half_widths(radius_x, radius_y)
         footprint = np.zeros((2 * len(widths) - 1, 2 * widths[0] + 1))

@@ -69,8 +69,11 @@ class Backend(Protocol):
     def grey(self, pixels: Array) -> Array:
         """Return (height, width) float32 of (height, width, channels): see `planish.focus.measures.luma`."""
 
-    def variance(self, image: Array, radius_x: float, radius_y: float) -> Array:
-        """Return the population variance over an ellipse x²/rx² + y²/ry² ≤ 1, float32, of any real dtype."""
+    def variance(self, image: Array, radius_x: float, radius_y: float, *, exact: bool = True) -> Array:
+        """Return the population variance over an ellipse x²/rx² + y²/ry² ≤ 1, float32, of any real dtype.
+
+        Not `exact`, it may be summed in float32, which costs 16-bit images about 10⁻⁷ of their squared brightness.
+        """
 
     def gaussian(self, image: Array, sigma: float) -> Array:
         """Return the blurred image, float32; the kernel has ``int(8 σ)`` taps, made odd, and sums to 1."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import ClassVar
 
 from planish.errors import OptionError
-from planish.fuse.backend import Array, Backend, gaussian_radius
-from planish.fuse.method import Fused, Method, Window, padded, positive
+from planish.fuse.backend import Array, Backend
+from planish.fuse.blur import Blur
+from planish.fuse.method import Fused, Method, Window, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,12 @@ class Clij2(Method):
     sigma : float
         Standard deviation of the blur, in pixels; 0 for none. The default is KINTSUGI's; CLIJ2's own is 10.
     decimation : int
-        1 computes exactly. 2, 4 or 8 blur the variances at a half, a quarter or an eighth of the size, then enlarge.
+        1 computes exactly. 2, 4 or 8 blur the variances at a fraction of the size: see `planish.fuse.blur.Blur`.
 
     Notes
     -----
-    Measured against pyclesperanto-prototype 0.24 on OpenCL: equal at every pixel with ``decimation=1``. The blur has
-    ``int(8 σ)`` taps, made odd. Decimated, it has the standard deviation √(σ² − (D² − 1)/12 − D²/6)/D: the block means
-    and the enlargement blur, too.
+    Measured against pyclesperanto-prototype on OpenCL: equal at every pixel with ``decimation=1``. The blur has
+    ``int(8 σ)`` taps, made odd.
     """
 
     name: ClassVar[str] = "clij2"
@@ -48,14 +47,7 @@ class Clij2(Method):
             positive("radius", value)
         if max(radii) < 1:
             raise OptionError(f"radius={self.radius!r}: an ellipse of one pixel has no variance; at least 1 is needed")
-        positive("sigma", self.sigma, zero=True)
-        if not isinstance(self.decimation, int) or self.decimation not in (1, 2, 4, 8):
-            raise OptionError(f"decimation={self.decimation!r}: choose 1 (exact), 2, 4 or 8")
-        if self.decimation > 1 and self.sigma**2 <= self._own_blur:
-            raise OptionError(
-                f"decimation={self.decimation}: blurs more than sigma={self.sigma} does; choose sigma above "
-                f"{sqrt(self._own_blur):.1f}, or decimation=1"
-            )
+        self.blur  # noqa: B018 - checks sigma and decimation
 
     @property
     def radii(self) -> tuple[float, float]:
@@ -67,22 +59,14 @@ class Clij2(Method):
         return self.radius, self.radius
 
     @property
-    def _own_blur(self) -> float:
-        """Variance that averaging blocks and enlarging them adds, in pixels²."""
-        return (self.decimation**2 - 1) / 12 + self.decimation**2 / 6
-
-    @property
-    def _small_sigma(self) -> float:
-        """Standard deviation of the blur in decimated pixels."""
-        return sqrt(self.sigma**2 - self._own_blur) / self.decimation if self.decimation > 1 else self.sigma
+    def blur(self) -> Blur:
+        """The blur of the variances."""
+        return Blur(self.sigma, self.decimation)
 
     @property
     def margin(self) -> int:
         """Radius + 4σ; decimated, two blocks more."""
-        reach = int(max(self.radii))
-        if self.decimation == 1:
-            return reach + gaussian_radius(self.sigma)
-        return reach + (gaussian_radius(self._small_sigma) + 2) * self.decimation
+        return int(max(self.radii)) + self.blur.reach
 
     @property
     def align(self) -> int:
@@ -104,9 +88,4 @@ class Clij2(Method):
 
     def _measure(self, pixels: Array, backend: Backend) -> Array:
         image = pixels[..., 0] if pixels.shape[2] == 1 else backend.grey(pixels)
-        measure = backend.variance(image, *self.radii)
-        if self.decimation == 1:
-            return backend.gaussian(measure, self.sigma) if gaussian_radius(self.sigma) else measure
-        small = backend.shrink(padded(measure, self.decimation, backend), self.decimation)
-        grown = backend.grow(backend.gaussian(small, self._small_sigma), self.decimation)
-        return grown[: image.shape[0], : image.shape[1]]
+        return self.blur.of(backend.variance(image, *self.radii, exact=self.decimation == 1), backend)

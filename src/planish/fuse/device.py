@@ -74,7 +74,7 @@ class DeviceBackend(ArrayBackend):
     def _rgb_grey(self, red: Array, green: Array, blue: Array) -> Array:
         return self._kernels.luma(red, green, blue)
 
-    def variance(self, image: Array, radius_x: float, radius_y: float) -> Array:
+    def variance(self, image: Array, radius_x: float, radius_y: float, *, exact: bool = True) -> Array:
         """Return the variance from sums of x and x², of integers in integers."""
         image = self.xp.ascontiguousarray(image)
         widths = np.array(half_widths(radius_x, radius_y), np.int32)

@@ -53,26 +53,25 @@ class HostBackend:
         """Return the luma."""
         return luma(_full_steps(pixels))[:, : pixels.shape[1]]
 
-    def variance(self, image: NDArray[Any], radius_x: float, radius_y: float) -> Float:
+    def variance(self, image: NDArray[Any], radius_x: float, radius_y: float, *, exact: bool = True) -> Float:
         """Return the variance from sums of x and x²: exact for integers, and rounded alike everywhere for floats."""
         widths = half_widths(radius_x, radius_y)
         count = 2 * sum(2 * width + 1 for width in widths) - (2 * widths[0] + 1)
-        largest = np.iinfo(image.dtype).max if image.dtype.kind in "ui" else np.inf
-        of_sum, of_square = (
-            np.float32 if count * value < _FLOAT32_EXACT else np.float64 for value in (largest, largest**2)
-        )
+        of_sum, of_square, middle = _precisions(image.dtype, count, exact=exact)
         reach_x, reach_y = widths[0], len(widths) - 1
         padded = cv2.copyMakeBorder(image, reach_y, reach_y, reach_x, reach_x, cv2.BORDER_REPLICATE)
         variance = np.empty(image.shape, np.float32)
         for top, stop in strips(*image.shape):
             part = padded[top : stop + 2 * reach_y]
-            total = _ellipse_sum(part.astype(of_sum), widths)
+            if middle:
+                part = np.subtract(part, middle, dtype=np.float32)
+            total = _ellipse_sum(part.astype(of_sum, copy=False), widths)
             square = _ellipse_sum(np.square(part, dtype=of_square), widths)
-            # n·Σx² − (Σx)² is exact below 2⁵³; dividing first would round twice.
-            wide = square.astype(np.float64) * count
-            total = total.astype(np.float64, copy=False)
-            wide -= np.multiply(total, total, out=total)
-            variance[top:stop] = np.multiply(wide, 1 / count**2, out=wide)
+            if exact:  # n·Σx² − (Σx)² is, below 2⁵³; dividing first would round twice
+                total, square = total.astype(np.float64, copy=False), square.astype(np.float64, copy=False)
+            square *= count
+            square -= np.multiply(total, total, out=total)
+            np.multiply(square, 1 / count**2, out=variance[top:stop])
         return variance
 
     def gaussian(self, image: Float, sigma: float) -> Float:
@@ -223,6 +222,16 @@ def _separable(image: Float, taps: NDArray[np.float32]) -> Float:
     filled = _full_steps(image)
     blurred = cv2.sepFilter2D(filled, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(blurred, np.float32)[:, : image.shape[1]]
+
+
+def _precisions(dtype: np.dtype[Any], count: int, *, exact: bool) -> tuple[Any, Any, np.float32]:
+    """Return the dtypes for sums of x and x² over `count` pixels, and what to subtract first where float32 rounds."""
+    largest = int(np.iinfo(dtype).max) if dtype.kind in "ui" else 1 << 63
+    of_sum, of_square = (
+        np.float32 if count * value < _FLOAT32_EXACT or not exact else np.float64 for value in (largest, largest**2)
+    )
+    rounds = not exact and count * largest**2 >= _FLOAT32_EXACT and dtype.kind in "ui"
+    return of_sum, of_square, np.float32((largest + 1) // 2 if rounds else 0)
 
 
 def _power(values: Float, power: float) -> Float:

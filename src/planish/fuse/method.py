@@ -52,11 +52,14 @@ class Window:
         The window, in pixels of the planes.
     backend : Backend
         What to compute with.
+    span : range or None
+        The planes to look at; None for all.
     """
 
     planes: Planes
     box: Box
     backend: Backend
+    span: range | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -65,7 +68,7 @@ class Window:
 
     def read(self) -> Iterator[tuple[int, Array]]:
         """Visit each plane once: yield its number and its pixels, (height, width, C), on the backend."""
-        for plane in range(self.planes.shape[0]):
+        for plane in self.span or range(self.planes.shape[0]):
             yield plane, self.backend.put(self.planes.read(plane, self.box))
 
 

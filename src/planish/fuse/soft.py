@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from planish.fuse.backend import Array, Backend, gaussian_radius
+from planish.fuse.blur import Blur
 from planish.fuse.method import Fused, Method, Window, positive
 from planish.fuse.planes import Planes
 from planish.fuse.prior import Prior
@@ -24,27 +25,41 @@ class _Energy(Method):
         Standard deviation of the window in which the energy is averaged, in pixels.
     fine_sigma : float
         σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+    decimation : int
+        1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
     """
 
     visits: ClassVar[int] = 1
 
     sigma: float = 4.0
     fine_sigma: float = 1.0
+    decimation: int = 1
 
     def __post_init__(self) -> None:
         positive("sigma", self.sigma)
         positive("fine_sigma", self.fine_sigma)
+        self.blur  # noqa: B018 - checks the decimation
+
+    @property
+    def blur(self) -> Blur:
+        """The window in which the energy is averaged."""
+        return Blur(self.sigma, self.decimation)
 
     @property
     def margin(self) -> int:
         """Both blurs and the Laplacian."""
-        return gaussian_radius(self.sigma) + gaussian_radius(self.fine_sigma) + 1
+        return self.blur.reach + gaussian_radius(self.fine_sigma) + 1
+
+    @property
+    def align(self) -> int:
+        """Blocks are the same in every tile."""
+        return self.decimation
 
     def measure(self, pixels: Array, backend: Backend) -> Array:
         """Return the measure of one plane's pixels, (height, width) float32."""
         edges = backend.laplacian(backend.gaussian(backend.grey(pixels), self.fine_sigma))
         edges *= edges
-        return backend.gaussian(edges, self.sigma)
+        return self.blur.of(edges, backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +72,8 @@ class Pick(_Energy):
         Standard deviation of the window in which the energy is averaged, in pixels.
     fine_sigma : float
         σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+    decimation : int
+        1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
     """
 
     name: ClassVar[str] = "pick"
@@ -81,6 +98,8 @@ class Soft(_Energy):
         Standard deviation of the window in which the energy is averaged, in pixels.
     fine_sigma : float
         σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+    decimation : int
+        1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
     power : float
         q; large ones come near to `Pick`.
     prior : Prior or None

@@ -101,10 +101,16 @@ def _too_much(option: str, value: object, needed: int, there: int, where: str) -
 
 def window_around(box: Box, margin: int, align: int, planes: Planes) -> Box:
     """Return a tile with its margin, both ends at multiples of `align` or at the edge of the image."""
+    wider = Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
+    return aligned(wider, align, planes)
+
+
+def aligned(box: Box, align: int, planes: Planes) -> Box:
+    """Return a box widened until both ends are at multiples of `align`, or at the edge of the image."""
     _, height, width, _ = planes.shape
-    left, top = max(0, box.x - margin) // align * align, max(0, box.y - margin) // align * align
-    right = min(width, -(-(box.x + box.width + margin) // align) * align)
-    lower = min(height, -(-(box.y + box.height + margin) // align) * align)
+    left, top = max(0, box.x) // align * align, max(0, box.y) // align * align
+    right = min(width, -(-(box.x + box.width) // align) * align)
+    lower = min(height, -(-(box.y + box.height) // align) * align)
     return Box(left, top, right - left, lower - top)
 
 

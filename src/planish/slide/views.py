@@ -14,7 +14,7 @@ from planish.model import Box, EncodedTile, Encoding, Level, Plane
 from planish.slide.base import Slide
 
 
-class _View(Slide):
+class View(Slide):
     """A slide that reads through another, and closes with it."""
 
     def __init__(self, slide: Slide) -> None:
@@ -33,7 +33,7 @@ class _View(Slide):
         self._slide.close()
 
 
-class PlaneView(_View):
+class PlaneView(View):
     """Some planes of a slide, numbered anew from the lowest."""
 
     def __init__(self, slide: Slide, planes: Sequence[int]) -> None:
@@ -74,7 +74,7 @@ class PlaneView(_View):
         return PlaneView, (self._slide, self._kept)
 
 
-class RegionView(_View):
+class RegionView(View):
     """A rectangle of a slide, and the pyramid from one of its levels down.
 
     Parameters

@@ -1,0 +1,135 @@
+"""`CellComposer`: the pixels of the cells that are not copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.fuse.backend import Backend
+from planish.fuse.cached import CachedSlide
+from planish.fuse.hybrid import Feather, Hybrid
+from planish.fuse.method import Window
+from planish.fuse.plan import Plan
+from planish.fuse.planes import SlidePlanes
+from planish.fuse.prior import Prior
+from planish.fuse.soft import Soft
+from planish.fuse.tiles import aligned
+from planish.model import Box
+from planish.recipe import HALF_RAMP, NEIGHBOURS, Action, Recipe
+from planish.slide.base import Slide
+
+CACHE_BYTES = 96 << 20
+"""Of decoded tiles: those that neighbouring cells look at, too."""
+_COARSE_SIGMA = 6.0
+"""Pixels from which the energy may be averaged at a quarter of the size."""
+
+
+class CellComposer:
+    """Composes fused and ramped cells, each as a function of the recipe and the slide alone: in any order, anywhere.
+
+    Parameters
+    ----------
+    slide : Slide
+        The z-stack.
+    plan : Plan
+        With a recipe.
+    options : Hybrid or Feather
+        The recipe's.
+    backend : Backend
+        What to compute with.
+
+    Memory: decoded tiles, 96 MiB and what is in use; per thread a cell with its margins in six float images.
+    """
+
+    def __init__(self, slide: Slide, plan: Plan, options: Hybrid | Feather, backend: Backend) -> None:
+        assert plan.recipe is not None
+        self._slide, self._plan, self._options, self._backend = slide, plan, options, backend
+        self._recipe: Recipe = plan.recipe
+        self._cached = CachedSlide(slide, CACHE_BYTES)
+
+    def image(self, level: int, row: int, column: int) -> NDArray[Any]:
+        """Return the pixels of a cell on a level, (height, width, channels)."""
+        recipe, box = self._recipe, self._plan.cell_box(self._slide.levels[level], column, row)
+        if recipe.action[row, column] == Action.FUSE:
+            pixels = self._fused(level, row, column, box)
+        else:
+            pixels = self._cached.read_region(level, int(self._plan.plane[row, column]), *box)
+        for side, (down, across) in enumerate(NEIGHBOURS):
+            ramp = recipe.ramp_at(row, column, side)
+            if ramp:
+                other = int(self._plan.plane[row + down, column + across])
+                pixels = self._into(pixels, level, box, other, side, halfway=ramp == HALF_RAMP)
+        return pixels
+
+    def _fused(self, level: int, row: int, column: int, box: Box) -> NDArray[Any]:
+        method = soft_of(self._options, self._plan, self._slide, level, self._recipe)
+        planes = SlidePlanes(self._cached, level)
+        window = aligned(self._with_margins(box, row, column, method.margin), method.align, planes)
+        recipe = self._recipe
+        span = range(int(recipe.lowest[row, column]), int(recipe.highest[row, column]) + 1)
+        fused = method.fuse(Window(planes, window, self._backend, span))
+        return self._backend.get(fused.cropped(Box(box.x - window.x, box.y - window.y, *box[2:])).image)
+
+    def _with_margins(self, box: Box, row: int, column: int, margin: int) -> Box:
+        """Return the box with a margin where the neighbour is fused, too.
+
+        At other sides the cell passes into its neighbour's plane, and needs no look at it.
+        """
+        action = self._recipe.action
+        left, right, top, bottom = (
+            margin
+            if 0 <= row + down < action.shape[0]
+            and 0 <= column + across < action.shape[1]
+            and action[row + down, column + across] == Action.FUSE
+            else 0
+            for down, across in NEIGHBOURS
+        )
+        return Box(box.x - left, box.y - top, box.width + left + right, box.height + top + bottom)
+
+    def _into(
+        self, pixels: NDArray[Any], level: int, box: Box, plane: int, side: int, *, halfway: bool
+    ) -> NDArray[Any]:
+        """Let the cell pass into another plane towards one side."""
+        size = self._slide.levels[level]
+        horizontal = side < 2
+        width = self._options.ramp / (size.downsample_x if horizontal else size.downsample_y) / (2 if halfway else 1)
+        length = box.width if horizontal else box.height
+        count = min(length, max(1, round(width)))
+        # From the border inwards: almost all of the other plane, or half of it, down to almost nothing.
+        share = (np.arange(count, 0, -1, dtype=np.float32) - np.float32(0.5)) / np.float32(count)
+        share *= np.float32(0.5 if halfway else 1.0)
+        first = side in (0, 2)
+        start = 0 if first else length - count
+        share = share if first else share[::-1]
+        strip = (
+            Box(box.x + start, box.y, count, box.height) if horizontal else Box(box.x, box.y + start, box.width, count)
+        )
+        other = self._cached.read_region(level, plane, *strip)
+        part = np.s_[:, start : start + count] if horizontal else np.s_[start : start + count, :]
+        weight = share[None, :, None] if horizontal else share[:, None, None]
+        mixed = pixels[part] + weight * (other.astype(np.float32) - pixels[part])
+        blended = pixels.copy()
+        blended[part] = np.rint(mixed).astype(pixels.dtype)
+        return blended
+
+
+def soft_of(options: Hybrid | Feather, plan: Plan, slide: Slide, level: int, recipe: Recipe) -> Soft:
+    """Return what fuses pixels on a level: windows shrink with it."""
+    assert isinstance(options, Hybrid)
+    size = slide.levels[level]
+    noise = recipe.noise[level] if level < len(recipe.noise) else 0.0
+    prior = Prior(
+        plan.plane, plan.cell_width, plan.cell_height, options.prior_weight, options.sigma / size.downsample_x, noise
+    )
+    return soft_at(options, size.downsample_x, prior.at(size.downsample_x, size.downsample_y))
+
+
+def soft_at(options: Hybrid, downsample: float, prior: Prior | None) -> Soft:
+    """Return the weights for pixels of a size."""
+    sigma = options.sigma / downsample
+    decimation = 4 if sigma >= _COARSE_SIGMA else 1
+    return Soft(
+        sigma=sigma, fine_sigma=max(0.5, 1 / downsample), power=options.power, prior=prior, decimation=decimation
+    )

@@ -1,0 +1,120 @@
+"""`make_recipe`: from what cells would lose to what is done with each, so that as many as can be are copied."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import asdict
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planish.fuse.assess import Assessment
+from planish.fuse.hybrid import Feather, Hybrid
+from planish.planemap import PlaneMap
+from planish.recipe import FULL_RAMP, HALF_RAMP, NEIGHBOURS, NO_RAMP, Action, Recipe
+
+Cell: TypeAlias = tuple[int, int]
+OVERLAP_PLANES = 2
+"""Planes by which the parts of a cell lie apart where structures overlap; neighbouring planes are one slope."""
+
+
+def hybrid_recipe(focus: PlaneMap, found: Assessment, options: Hybrid, noise: tuple[float, ...]) -> Recipe:
+    """Fuse cells that lose more than τ; of every two others whose border shows, let one pass into the other.
+
+    Parameters
+    ----------
+    focus : PlaneMap
+        The planes chosen.
+    found : Assessment
+        What single planes would cost.
+    options : Hybrid
+        Its limits.
+    noise : tuple of float
+        See `Recipe.noise`.
+    """
+    action = np.where(found.loss > options.tau, Action.FUSE, Action.COPY).astype(np.uint8)
+    fused = action == Action.FUSE
+    edges = [edge for edge in _visible(focus.plane, found.shows, options.edge) if not any(fused[cell] for cell in edge)]
+    for cell in vertex_cover(edges):
+        action[cell] = Action.RAMP
+    last = len(focus.z_um) - 1
+    return Recipe(
+        method="hybrid",
+        parameters=asdict(options),
+        action=action,
+        ramp=_ramps(action, edges),
+        # A plane more to either side: what lies between two planes is part of both.
+        lowest=np.where(fused, np.maximum(found.lowest - 1, 0), focus.plane).astype(np.int16),
+        highest=np.where(fused, np.minimum(found.highest + 1, last), focus.plane).astype(np.int16),
+        overlap=(fused & (found.highest - found.lowest >= OVERLAP_PLANES)).astype(np.uint8),
+        noise=noise,
+    )
+
+
+def feather_recipe(focus: PlaneMap, options: Feather) -> Recipe:
+    """Let all cells whose neighbour has another plane pass into it, halfway."""
+    plane = focus.plane
+    edges = _visible(plane, np.ones((4, *plane.shape), np.float32), 0)
+    action = np.zeros(plane.shape, np.uint8)
+    for edge in edges:
+        for cell in edge:
+            action[cell] = Action.RAMP
+    nowhere = np.zeros(plane.shape, np.uint8)
+    return Recipe("feather", asdict(options), action, _ramps(action, edges), plane, plane, nowhere, ())
+
+
+def _visible(plane: NDArray[np.int16], shows: NDArray[np.float32], limit: float) -> list[tuple[Cell, Cell]]:
+    """Return the pairs of neighbours of different planes whose border shows on either side."""
+    edges: list[tuple[Cell, Cell]] = []
+    for axis, (here, there) in ((1, (1, 0)), (0, (3, 2))):
+        first, second = (np.delete(plane, index, axis) for index in (-1, 0))
+        shown = np.maximum(np.delete(shows[here], -1, axis), np.delete(shows[there], 0, axis))
+        for row, column in np.argwhere((first != second) & (shown > limit)).tolist():
+            edges.append(((row, column), (row + (axis == 0), column + (axis == 1))))
+    return edges
+
+
+def vertex_cover(edges: list[tuple[Cell, Cell]]) -> set[Cell]:
+    """Return cells that touch every edge: again and again the one with most edges left, of equal ones the first."""
+    left: dict[Cell, set[Cell]] = {}
+    for first, second in edges:
+        left.setdefault(first, set()).add(second)
+        left.setdefault(second, set()).add(first)
+    heap = [(-len(others), cell) for cell, others in left.items()]
+    heapq.heapify(heap)
+    cover: set[Cell] = set()
+    while heap:
+        count, cell = heapq.heappop(heap)
+        if not left[cell]:
+            continue
+        if -count > len(left[cell]):
+            heapq.heappush(heap, (-len(left[cell]), cell))  # some of its edges are covered by now
+            continue
+        cover.add(cell)
+        for other in left[cell]:
+            left[other].discard(cell)
+        left[cell] = set()
+    return cover
+
+
+def _ramps(action: NDArray[np.uint8], edges: list[tuple[Cell, Cell]]) -> NDArray[np.uint8]:
+    """Return the codes of `Recipe.ramp`."""
+    ramps = np.zeros((4, *action.shape), np.uint8)
+    shown = {frozenset(edge) for edge in edges}
+    for row, column in np.argwhere(action != Action.COPY).tolist():
+        for side, (down, across) in enumerate(NEIGHBOURS):
+            other = row + down, column + across
+            if 0 <= other[0] < action.shape[0] and 0 <= other[1] < action.shape[1]:
+                visible = frozenset(((row, column), other)) in shown
+                ramps[side, row, column] = _ramp(int(action[row, column]), int(action[other]), visible=visible)
+    return np.asarray((ramps * (3 ** np.arange(4, dtype=np.uint8))[:, None, None]).sum(axis=0), np.uint8)
+
+
+def _ramp(own: int, other: int, *, visible: bool) -> int:
+    """Return how a cell that is not copied meets a neighbour."""
+    if own == Action.FUSE:
+        return NO_RAMP if other == Action.FUSE else FULL_RAMP
+    if not visible or other == Action.FUSE:
+        return NO_RAMP
+    return HALF_RAMP if other == Action.RAMP else FULL_RAMP

@@ -1,0 +1,58 @@
+"""`Hybrid` and `Feather`: options of the methods that copy what they can and touch pixels only where it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planish.fuse.method import positive
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """Copy cells that one plane shows sharply all over, fuse the others, blend borders that would show.
+
+    Attributes
+    ----------
+    tau : float
+        Sharpness that a cell may lose by having one plane only before it is fused, in grey levels of 255: mean over
+        its 4 × 4 parts of what the sharpest plane there has more than the cell's, noise taken off.
+    edge : float
+        Difference of sharpness between two planes at the border of their cells that shows, in grey levels of 255.
+    ramp : int
+        Width over which a cell passes into its neighbour's plane, in level-0 pixels.
+    sigma, power, prior_weight : float
+        Of the fused pixels, see `planish.fuse.soft.Soft`: window in which the energy is averaged (level-0 pixels),
+        exponent of the weights, weight of the plane map.
+    """
+
+    tau: float = 0.05
+    edge: float = 0.1
+    ramp: int = 32
+    sigma: float = 8.0
+    power: float = 2.5
+    prior_weight: float = 4.0
+
+    def __post_init__(self) -> None:
+        for option in ("tau", "edge", "prior_weight"):
+            positive(option, getattr(self, option), zero=True)
+        for option in ("ramp", "sigma", "power"):
+            positive(option, getattr(self, option))
+
+
+@dataclass(frozen=True, slots=True)
+class Feather:
+    """Each cell from one plane, blended where neighbours have another one.
+
+    Attributes
+    ----------
+    ramp : int
+        Width of the blend, half of it to either side of the border, in level-0 pixels.
+    """
+
+    ramp: int = 32
+
+    def __post_init__(self) -> None:
+        positive("ramp", self.ramp)
+
+
+SEAM_METHODS: dict[str, type[Hybrid] | type[Feather]] = {"hybrid": Hybrid, "feather": Feather}
