@@ -16,7 +16,8 @@ from arrays import ArraySlide
 from makers import HEIGHT, WIDTH, container, make_stack
 from planish.errors import OptionError
 from planish.fuse.flat import flatten
-from planish.fuse.plan import LATER, FuseOptions, Plan
+from planish.fuse.options import FuseOptions
+from planish.fuse.plan import Plan
 from planish.model import Box, Level
 from planish.planemap import How, PlaneMap
 from planish.slide.open import open_slide

@@ -12,7 +12,7 @@ from planish.errors import PlanishError
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.flat import flatten
-from planish.fuse.plan import FuseOptions
+from planish.fuse.options import FuseOptions
 from planish.fuse.stack import fuse_stack
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide

@@ -15,12 +15,15 @@ from planish.files import check_output, replacing
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.backend import choose_backend
+from planish.fuse.decide import composed_facts, decide
 from planish.fuse.flat import flatten
-from planish.fuse.plan import FuseOptions
+from planish.fuse.method import Method
+from planish.fuse.options import FuseOptions
 from planish.fuse.planes import SlidePlanes
 from planish.model import Box
 from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
+from planish.recipe import Recipe
 from planish.report.description import describe
 from planish.report.record import Run, RunRecord
 from planish.slide.base import Slide
@@ -151,6 +154,8 @@ def convert(
                 method.check(SlidePlanes(slide))
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
+        with run.stage("decide"):
+            focus = decide(slide, focus, options.fuse, options.write.jobs, progress)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
         slide_file, map_file, record_file = (
             stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths
@@ -162,7 +167,9 @@ def convert(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
             survey=focus.record,
-            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)},
+            output=_facts(written)
+            | {"planes_used": _planes_used(slide, focus, options.fuse)}
+            | composed_facts(slide, focus, options.fuse),
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record)
@@ -170,14 +177,14 @@ def convert(
 
 def _spelt_out(options: ConvertOptions) -> FuseOptions:
     """Return how to fuse with every default and the backend by name: the record holds all that `verify_file` needs."""
-    method = options.fuse.pixel_method(None)
+    fuse = options.fuse
+    method = fuse.seam_method() or fuse.pixel_method(None)
     if method is None:
-        return options.fuse
-    if options.write.mode == "copy":
+        return fuse
+    if options.write.mode == "copy" and isinstance(method, Method):
         raise OptionError(f"--write copy: --fuse {method.name} makes new pixels, no tile can be copied; leave it out")
     defaults = {option.name: getattr(method, option.name) for option in fields(method)}
-    backend = choose_backend(options.fuse.backend).name
-    return replace(options.fuse, parameters={**defaults, **options.fuse.parameters}, backend=backend)
+    return replace(fuse, parameters={**defaults, **fuse.parameters}, backend=choose_backend(fuse.backend).name)
 
 
 def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> PlaneMap:
@@ -200,18 +207,19 @@ def _facts(written: Written) -> dict[str, Any]:
 
 
 def _planes_used(slide: Slide, focus: PlaneMap, fuse: FuseOptions) -> int:
-    if fuse.method != "select":
+    if fuse.pixel_method(None):
         return len(slide.planes)
     return len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane))
 
 
 def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every_tile: bool = False) -> VerifyReport:
-    """Check that a flat slide is what its source and its plane map make, fused as the record beside it says.
+    """Check that a flat slide is what its source and its plane map make, composed as the record beside it says.
 
     Parameters
     ----------
     flat, source : Path
-        The file, and the z-stack it was made from. Where no record lies beside the file, cells were selected.
+        The file, and the z-stack it was made from. Where no record lies beside the file, the map tells
+        how it was composed.
     map_path : Path or None
         The plane map, by default the one beside `flat`.
     every_tile : bool
@@ -224,7 +232,8 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
     PlanishError
         Where one of the files cannot be read, or the map does not fit the source.
     """
-    focus, fuse = PlaneMap.load(map_path or side_file(flat, "map")), _recorded_fusion(side_file(flat, "record"))
+    focus = PlaneMap.load(map_path or side_file(flat, "map"))
+    fuse = _recorded_fusion(side_file(flat, "record"), focus.recipe)
     with open_selection(source, Selection()) as slide, open_slide(flat) as written:
         meant = flatten(slide, focus, fuse)
         options = WriteOptions(levels=_levels_of(written, meant))
@@ -236,10 +245,10 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
         return compare(flat, plain, None if every_tile else SAMPLE)
 
 
-def _recorded_fusion(path: Path) -> FuseOptions:
-    """Return how a flat slide was fused, by its record; `select` where there is none."""
+def _recorded_fusion(path: Path, recipe: Recipe | None) -> FuseOptions:
+    """Return how a flat slide was fused, by its record; where there is none by the map's recipe, else `select`."""
     if not path.exists():
-        return FuseOptions()
+        return FuseOptions(recipe.method, recipe.parameters) if recipe else FuseOptions("select")
     try:
         fuse = json.loads(path.read_text(encoding="utf-8"))["arguments"]["fuse"]
         # JSON knows no tuples, and has a prior other than the plane map as an object.

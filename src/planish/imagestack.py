@@ -18,7 +18,7 @@ from planish.errors import OptionError, OutputExists, WriteError
 from planish.files import check_output, replacing
 from planish.fuse.image import ImageSlide
 from planish.fuse.method import Method
-from planish.fuse.plan import FuseOptions
+from planish.fuse.options import FuseOptions
 from planish.fuse.planes import SlidePlanes
 from planish.fuse.stack import fuse_planes
 from planish.fuse.take import TakenSlide

@@ -18,7 +18,7 @@ from planish.errors import OptionError
 if TYPE_CHECKING:
     from planish.convert import Selection
     from planish.focus.options import SurveyOptions
-    from planish.fuse.plan import FuseOptions
+    from planish.fuse.options import FuseOptions
 
 Command = Callable[[Namespace], None]
 
@@ -157,7 +157,7 @@ def _selection(options: Namespace) -> Selection:
 
 
 def _fuse_options(method: str, options: Namespace) -> FuseOptions:
-    from planish.fuse.plan import FuseOptions
+    from planish.fuse.options import FuseOptions
 
     parameters = dict(options.param)
     if parameters.get("prior") not in (None, "map"):

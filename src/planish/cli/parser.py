@@ -14,7 +14,7 @@ from planish.cli import commands
 from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
 from planish.fuse.methods import PIXEL_METHODS
-from planish.fuse.plan import LATER, METHODS
+from planish.fuse.options import METHODS
 from planish.model import Box
 
 _FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
@@ -69,10 +69,10 @@ def _flatten(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("composing")
     group.add_argument(
         "--fuse",
-        default="select",
-        choices=(*METHODS, *LATER),
-        help=f"select takes each cell from one plane (the default), {', '.join(PIXEL_METHODS)} fuse pixels; "
-        f"{' and '.join(LATER)} come later",
+        default="hybrid",
+        choices=METHODS,
+        help="hybrid copies what one plane shows sharply, fuses the rest and hides seams (the default); select copies "
+        f"each cell from one plane; feather blends all seams; {', '.join(PIXEL_METHODS)} fuse every pixel",
     )
     _add_fusing(group)
     _add_writing(parser)

@@ -22,9 +22,22 @@ def flat_summary(outputs: Outputs) -> str:
             lines.append("planes    from a saved map, which was made so:")
         lines += survey_lines(record.survey)
     fuse = record.arguments["fuse"]
-    if fuse["method"] != "select":
+    if composed := record.output.get("composed"):
+        lines += _composed_lines(fuse["method"], composed)
+    elif fuse["method"] != "select":
         lines.append(_method_line(fuse))
     return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record), _done_line(record)])
+
+
+def _composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
+    """Return what was done with the cells."""
+    if why := composed.get("why_no_more"):
+        return [f"composed  {method}: all cells copied; {why}"]
+    copied, fused, ramped = (composed[f"cells_{kind}"] for kind in ("copied", "fused", "ramped"))
+    lines = [f"composed  {method}: {copied} cells copied, {fused} fused, {ramped} blended at their borders"]
+    if overlapping := len(composed["cells_with_two_planes_sharp"]):
+        lines.append(f"          in {overlapping} of those fused, planes that lie apart are sharp at once")
+    return lines
 
 
 def fused_summary(fused: FusedImage) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +12,11 @@ from numpy.typing import NDArray
 
 from planish.focus.grid import Blocks, CellGrid
 from planish.focus.measures import luma
+from planish.fuse.host import HostBackend
+from planish.fuse.method import Window
+from planish.fuse.planes import ArrayPlanes
+from planish.fuse.soft import Soft
+from planish.model import Box
 from planish.planemap import PlaneMap
 from planish.recipe import NEIGHBOURS
 from planish.slide.base import Slide
@@ -28,8 +32,8 @@ CONTRAST = 0.2
 """Grey levels of 255 by which a part's scores must change with focus to say which plane it wants."""
 NOISE_WIDTH = 3.0
 """Standard deviations of the noise that are taken off."""
-FLOOR = 0.1
-"""Grey levels of 255 that a part may lack: what JPEG leaves of glass differs by as much between planes."""
+FUSED = Soft(sigma=2.0, fine_sigma=0.5)
+"""What cells are compared with, on the scored level."""
 _AT_SIDE = (np.s_[:, 0], np.s_[:, -1], np.s_[0, :], np.s_[-1, :])
 """The parts of a cell at each side."""
 
@@ -40,8 +44,11 @@ class Assessment:
 
     Attributes
     ----------
+    plane : ndarray of int16, (rows, columns)
+        The planes chosen, corrected where another one is sharper on the level that was scored.
     loss : ndarray of float32, (rows, columns)
-        Mean over the cell's parts of the sharpness that its plane lacks there, in grey levels of 255, noise taken off.
+        Root mean square by which the cell's plane differs from the fused picture, both shrunk, in grey levels of 255,
+        noise taken off.
     lowest, highest : ndarray of int16, (rows, columns)
         First and last of the planes that any of its parts wants.
     shows : ndarray of float32, (4, rows, columns)
@@ -52,6 +59,7 @@ class Assessment:
         Tile-planes decoded for it.
     """
 
+    plane: NDArray[np.int16]
     loss: NDArray[np.float32]
     lowest: NDArray[np.int16]
     highest: NDArray[np.int16]
@@ -74,19 +82,41 @@ def assess(slide: Slide, focus: PlaneMap, jobs: int = 1, progress: Progress | No
     progress : callable
         Called with (stage, done, total).
 
-    Memory: per thread the planes of one storage tile of the scored level, and 24 bytes a cell.
+    Memory: per thread the planes of one storage tile of the scored level, the scores of two rows of them (64 bytes
+    per cell and plane), and 26 bytes a cell.
     """
     before = slide.decoded.total()
     scores = _PartScores.of(slide, focus)
     wanted = np.unique(scores.block_of(*np.nonzero(focus.specimen)))
-    some = wanted[:: max(1, len(wanted) // NOISE_BLOCKS)][:NOISE_BLOCKS]
-    noise = _noise([part for block in some for _, _, part in scores.block(int(block))])
-    found = _Found(focus, noise)
-    with in_threads(partial(_assess_block, scores, found), ((int(block),) for block in wanted), jobs) as results:
-        for done, _ in enumerate(results, 1):
+    some = wanted[:: max(1, len(wanted) // NOISE_BLOCKS)][:NOISE_BLOCKS].tolist()
+    sample = {number: list(scores.block(number)) for number in some}
+    found = _Found(focus, *_noise([cell for cells in sample.values() for cell in cells]))
+    rows = [wanted[wanted // scores.blocks.columns == row] for row in np.unique(wanted // scores.blocks.columns)]
+    with in_threads(scores.row, ((row, sample) for row in rows), jobs, ordered=True) as results:
+        for done, cells in enumerate(results, 1):
+            found.add(cells)
             if progress:
-                progress("looking inside cells", done, len(wanted))
-    return Assessment(found.loss, found.lowest, found.highest, found.shows, noise, slide.decoded.total() - before)
+                progress("looking inside cells", done, len(rows))
+    return found.assessment(slide.decoded.total() - before)
+
+
+class _Cell(NamedTuple):
+    """What is known of a cell on the scored level.
+
+    Attributes
+    ----------
+    row, column : int
+        Its place in the cell grid.
+    scores : ndarray of float32, (planes, PARTS, PARTS)
+        Sharpness of its parts, in grey levels of 255.
+    change : ndarray of float32, (planes,)
+        Mean squared difference between a plane and the fused picture, in (grey levels of 255)².
+    """
+
+    row: int
+    column: int
+    scores: NDArray[np.float32]
+    change: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -111,16 +141,21 @@ class _PartScores:
         """Return the numbers of the blocks that hold cells."""
         return rows // self.blocks.down * self.blocks.columns + columns // self.blocks.across
 
-    def block(self, number: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    def row(self, numbers: NDArray[np.intp], known: Mapping[int, list[_Cell]]) -> list[_Cell]:
+        """Return the cells of a row of blocks, some of them known already."""
+        return [cell for number in numbers.tolist() for cell in known.get(number) or self.block(number)]
+
+    def block(self, number: int) -> Iterator[_Cell]:
         """Yield row, column and scores, (planes, PARTS, PARTS), of the specimen cells of a block."""
         block_row, block_column = divmod(number, self.blocks.columns)
         box = self.blocks.box(block_column, block_row)
         unit = np.float32(255 / np.iinfo(self.slide.dtype).max)
-        details = []
-        for plane in range(len(self.slide.planes)):
-            grey = _shrunk(luma(self.slide.read_region(self.level, plane, *box)), self.shrink)
-            details.append(cv2.absdiff(cv2.blur(grey, (5, 5)), grey))
-        detail = np.stack(details) * unit
+        greys = [
+            _shrunk(luma(self.slide.read_region(self.level, plane, *box)), self.shrink) * unit
+            for plane in range(len(self.slide.planes))
+        ]
+        detail = np.stack([cv2.absdiff(cv2.blur(grey, (5, 5)), grey) for grey in greys])
+        change = np.square(np.stack(greys) - _fused(greys))
         rows = slice(block_row * self.blocks.down, (block_row + 1) * self.blocks.down)
         columns = slice(block_column * self.blocks.across, (block_column + 1) * self.blocks.across)
         origin = np.array([rows.start, columns.start])
@@ -128,7 +163,16 @@ class _PartScores:
             x, y, width, height = self.blocks.cell_box(column, row)
             down = _borders(y - box.y, height, self.shrink, detail.shape[1])
             across = _borders(x - box.x, width, self.shrink, detail.shape[2])
-            yield row, column, _means(detail, down, across)
+            inside = np.s_[:, down[0] : max(down[-1], down[0] + 1), across[0] : max(across[-1], across[0] + 1)]
+            yield _Cell(row, column, _means(detail, down, across), change[inside].mean(axis=(1, 2)))
+
+
+def _fused(greys: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return what fusing all planes makes of a block, (height, width)."""
+    planes = ArrayPlanes([grey[..., None] for grey in greys])
+    height, width = greys[0].shape
+    image: NDArray[np.float32] = FUSED.fuse(Window(planes, Box(0, 0, width, height), HostBackend())).image[..., 0]
+    return image
 
 
 def _borders(start: int, length: int, shrink: int, limit: int) -> NDArray[np.intp]:
@@ -155,44 +199,68 @@ def _shrunk(grey: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _noise(parts: list[NDArray[np.float32]]) -> float:
-    """Return the standard deviation between planes in the quietest quarter of the parts."""
-    if not parts:
-        return 0.0
-    scores = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+def _noise(cells: list[_Cell]) -> tuple[float, float]:
+    """Return what noise alone does to scores and pixels: see `_Found`."""
+    if not cells:
+        return 0.0, 0.0
+    scores = np.concatenate([cell.scores.reshape(len(cell.scores), -1) for cell in cells], axis=1)
     contrast = scores.max(axis=0) - scores.min(axis=0)
     quiet = scores[:, contrast <= np.percentile(contrast, 25)]
-    return float(1.4826 * np.median(np.abs(quiet - np.median(quiet, axis=0))))
+    deviation = 1.4826 * np.median(np.abs(quiet - np.median(quiet, axis=0)))
+    return float(deviation), float(np.percentile([cell.change.min() for cell in cells], 5))
 
 
 class _Found:
-    """An assessment under way; cells are written by one thread each."""
+    """An assessment under way: rows of cells come from top to bottom.
 
-    def __init__(self, focus: PlaneMap, noise: float) -> None:
-        self.plane, self.noise = focus.plane, noise
-        self.loss = np.zeros(focus.plane.shape, np.float32)
-        self.lowest, self.highest = focus.plane.copy(), focus.plane.copy()
-        self.shows = np.zeros((4, *focus.plane.shape), np.float32)
+    Parameters
+    ----------
+    focus : PlaneMap
+        The planes chosen so far.
+    noise : float
+        Standard deviation between planes of the scores in the quietest quarter of the parts.
+    least : float
+        Mean squared change by fusing that cells have at least, the 5th percentile: noise, which fusing averages away.
+    """
 
-    def put(self, row: int, column: int, scores: NDArray[np.float32]) -> None:
-        """Judge a cell by the scores of its parts, (planes, PARTS, PARTS)."""
-        own = int(self.plane[row, column])
+    def __init__(self, focus: PlaneMap, noise: float, least: float) -> None:
+        self._noise, self._least = noise, least
+        self._plane = focus.plane.copy()
+        self._loss = np.zeros(focus.plane.shape, np.float32)
+        self._lowest, self._highest = focus.plane.copy(), focus.plane.copy()
+        self._shows = np.zeros((4, *focus.plane.shape), np.float32)
+        self._waiting: list[_Cell] = []
+
+    def add(self, cells: list[_Cell]) -> None:
+        """Take a row of blocks, and judge the borders of the one above, whose neighbours are known now."""
+        for cell in cells:
+            self._judge(*cell)
+        self._judge_borders()
+        self._waiting = cells
+
+    def assessment(self, decoded: int) -> Assessment:
+        """Return it."""
+        self._judge_borders()
+        arrays = (self._plane, self._loss, self._lowest, self._highest, self._shows)
+        return Assessment(*arrays, self._noise, decoded)
+
+    def _judge(self, row: int, column: int, scores: NDArray[np.float32], change: NDArray[np.float32]) -> None:
+        """Choose a cell's plane, and say what it lacks."""
+        own, whole = int(self._plane[row, column]), scores.mean(axis=(1, 2))
+        if whole.max() > whole[own] + self._noise:
+            own = int(whole.argmax())
+            self._plane[row, column] = own
         top = scores.max(axis=0)
-        lacking = np.maximum(top - scores[own] - NOISE_WIDTH * self.noise, 0)
-        self.loss[row, column] = np.maximum(lacking - FLOOR, 0).mean()
-        telling = top - scores.min(axis=0) > CONTRAST + NOISE_WIDTH * self.noise
-        if telling.any():
-            best = scores.argmax(axis=0)[telling]
-            self.lowest[row, column] = min(own, best.min())
-            self.highest[row, column] = max(own, best.max())
-        for side, (down, across) in enumerate(NEIGHBOURS):
-            if 0 <= row + down < self.plane.shape[0] and 0 <= column + across < self.plane.shape[1]:
-                other = int(self.plane[row + down, column + across])
-                if other != own:
-                    change = np.abs(scores[own] - scores[other])[_AT_SIDE[side]]
-                    self.shows[side, row, column] = np.maximum(change - NOISE_WIDTH * self.noise, 0).mean()
+        self._loss[row, column] = np.sqrt(max(0.0, change[own] - self._least))
+        telling = top - scores.min(axis=0) > CONTRAST + NOISE_WIDTH * self._noise
+        best = np.append(scores.argmax(axis=0)[telling], own)
+        self._lowest[row, column], self._highest[row, column] = best.min(), best.max()
 
-
-def _assess_block(scores: _PartScores, found: _Found, block: int) -> None:
-    for row, column, part in scores.block(block):
-        found.put(row, column, part)
+    def _judge_borders(self) -> None:
+        plane = self._plane
+        for row, column, scores, _ in self._waiting:
+            own = int(plane[row, column])
+            for side, (down, across) in enumerate(NEIGHBOURS):
+                if 0 <= row + down < plane.shape[0] and 0 <= column + across < plane.shape[1]:
+                    change = np.abs(scores[own] - scores[plane[row + down, column + across]])[_AT_SIDE[side]]
+                    self._shows[side, row, column] = np.maximum(change - NOISE_WIDTH * self._noise, 0).mean()

@@ -19,13 +19,13 @@ OVERLAP_PLANES = 2
 """Planes by which the parts of a cell lie apart where structures overlap; neighbouring planes are one slope."""
 
 
-def hybrid_recipe(focus: PlaneMap, found: Assessment, options: Hybrid, noise: tuple[float, ...]) -> Recipe:
+def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: tuple[float, ...]) -> Recipe:
     """Fuse cells that lose more than τ; of every two others whose border shows, let one pass into the other.
 
     Parameters
     ----------
-    focus : PlaneMap
-        The planes chosen.
+    plane_count : int
+        Planes of the slide.
     found : Assessment
         What single planes would cost.
     options : Hybrid
@@ -35,18 +35,18 @@ def hybrid_recipe(focus: PlaneMap, found: Assessment, options: Hybrid, noise: tu
     """
     action = np.where(found.loss > options.tau, Action.FUSE, Action.COPY).astype(np.uint8)
     fused = action == Action.FUSE
-    edges = [edge for edge in _visible(focus.plane, found.shows, options.edge) if not any(fused[cell] for cell in edge)]
+    edges = [edge for edge in _visible(found.plane, found.shows, options.edge) if not any(fused[cell] for cell in edge)]
     for cell in vertex_cover(edges):
         action[cell] = Action.RAMP
-    last = len(focus.z_um) - 1
+    last = plane_count - 1
     return Recipe(
         method="hybrid",
         parameters=asdict(options),
         action=action,
         ramp=_ramps(action, edges),
         # A plane more to either side: what lies between two planes is part of both.
-        lowest=np.where(fused, np.maximum(found.lowest - 1, 0), focus.plane).astype(np.int16),
-        highest=np.where(fused, np.minimum(found.highest + 1, last), focus.plane).astype(np.int16),
+        lowest=np.where(fused, np.maximum(found.lowest - 1, 0), found.plane).astype(np.int16),
+        highest=np.where(fused, np.minimum(found.highest + 1, last), found.plane).astype(np.int16),
         overlap=(fused & (found.highest - found.lowest >= OVERLAP_PLANES)).astype(np.uint8),
         noise=noise,
     )

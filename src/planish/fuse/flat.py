@@ -8,16 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.fuse.backend import choose_backend
+from planish.fuse.blocks import BlockCache
+from planish.fuse.cells import CellComposer
+from planish.fuse.decide import decide
 from planish.fuse.fused import FusedSlide, shared_encoding
-from planish.fuse.plan import FuseOptions, make_plan
+from planish.fuse.options import FuseOptions
+from planish.fuse.plan import Plan
 from planish.fuse.prior import Prior
-from planish.model import EncodedTile, Encoding, Plane
+from planish.model import Box, EncodedTile, Encoding, Plane
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 
+_CELL_BYTES = 24 << 20
+
 
 class FlatSlide(Slide):
-    """The flat slide: each cell of the decision grid from its sharpest plane.
+    """The flat slide: each cell of the decision grid from its sharpest plane, or composed where that is not enough.
 
     Parameters
     ----------
@@ -28,14 +35,20 @@ class FlatSlide(Slide):
     options : FuseOptions
         How to compose.
 
-    A tile holds at most one decoded source tile beside the result in memory.
+    Memory: a decoded source tile beside the result; composed cells as `planish.fuse.cells.CellComposer` says, and
+    24 MiB of those composed last.
     """
 
     def __init__(self, slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> None:
         super().__init__(slide.source)
-        self.stack, self.focus, self.options = slide, focus, options or FuseOptions()
-        self._plan = make_plan(slide, focus, self.options)
+        self.options = options or FuseOptions()
+        self.stack, self.focus = slide, decide(slide, focus, self.options)
+        self._plan = Plan.of(self.focus, self.focus.recipe)
         self._choices: dict[int, NDArray[np.int16]] = {}
+        self._cells = BlockCache(_CELL_BYTES)
+        method = self.options.seam_method()
+        if method and self._plan.recipe:
+            self._composer = CellComposer(slide, self._plan, method, choose_backend(self.options.backend))
         self.levels, self.planes = slide.levels, (Plane(0),)
         self.dtype, self.channels = slide.dtype, slide.channels
         self.associated = slide.associated
@@ -44,17 +57,23 @@ class FlatSlide(Slide):
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
         box = self.levels[level].tile_box(column, row)
         pieces = list(self._plan.pieces(self.levels[level], box))
-        wanted = dict.fromkeys(plane for plane, _ in pieces)
-        if len(wanted) == 1:
-            return self.stack.read_tile(level, pieces[0][0], column, row)
+        wanted = dict.fromkeys(piece.plane for piece in pieces if not piece.composed)
+        if len(wanted) == 1 and not any(piece.composed for piece in pieces):
+            return self.stack.read_tile(level, pieces[0].plane, column, row)
         flat = np.empty((box.height, box.width, len(self.channels)), self.dtype)
         for source_plane in wanted:
             tile = self.stack.read_tile(level, source_plane, column, row)
-            for piece_plane, (x, y, width, height) in pieces:
-                if piece_plane == source_plane:
-                    part = np.s_[y - box.y : y - box.y + height, x - box.x : x - box.x + width]
-                    flat[part] = tile[part]
+            for piece in pieces:
+                if piece.plane == source_plane and not piece.composed:
+                    flat[_inside(piece.box, box)] = tile[_inside(piece.box, box)]
+        for piece in pieces:
+            if piece.composed:
+                cell = self._plan.cell_box(self.levels[level], piece.column, piece.row)
+                flat[_inside(piece.box, box)] = self._cell(level, piece.row, piece.column)[_inside(piece.box, cell)]
         return flat
+
+    def _cell(self, level: int, row: int, column: int) -> NDArray[Any]:
+        return self._cells.get((level, row, column), lambda: self._composer.image(level, row, column))
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
         """Return the encoding that the planes share: see `shared_encoding`."""
@@ -83,6 +102,12 @@ class FlatSlide(Slide):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FlatSlide, (self.stack, self.focus, self.options)
+
+
+def _inside(piece: Box, frame: Box) -> tuple[slice, slice]:
+    """Return where a box lies in the array of another one."""
+    top, left = piece.y - frame.y, piece.x - frame.x
+    return slice(top, top + piece.height), slice(left, left + piece.width)
 
 
 def flatten(slide: Slide, focus: PlaneMap, options: FuseOptions | None = None) -> Slide:

@@ -14,8 +14,8 @@ class Hybrid:
     Attributes
     ----------
     tau : float
-        Sharpness that a cell may lose by having one plane only before it is fused, in grey levels of 255: mean over
-        its 4 × 4 parts of what the sharpest plane there has more than the cell's, noise taken off.
+        Loss from which a cell is fused, in grey levels of 255: root mean square by which its plane differs from the
+        fused picture, both at a quarter of full size, noise taken off.
     edge : float
         Difference of sharpness between two planes at the border of their cells that shows, in grey levels of 255.
     ramp : int
@@ -25,9 +25,9 @@ class Hybrid:
         exponent of the weights, weight of the plane map.
     """
 
-    tau: float = 0.05
-    edge: float = 0.1
-    ramp: int = 32
+    tau: float = 1.1
+    edge: float = 0.5
+    ramp: int = 16
     sigma: float = 8.0
     power: float = 2.5
     prior_weight: float = 4.0

@@ -1,69 +1,35 @@
-"""`Plan`: what to do in each cell of the decision grid, and which pieces of which plane make up a box."""
+"""`Plan`: which pieces of which plane make up a box of the flat slide, and which cells have to be composed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.errors import OptionError
-from planish.fuse.method import Method
-from planish.fuse.methods import PIXEL_METHODS, make_method
-from planish.fuse.prior import Prior
 from planish.model import Box, Level
 from planish.planemap import PlaneMap
-from planish.slide.base import Slide
+from planish.recipe import Action, Recipe
 
-METHODS = ("select", *PIXEL_METHODS)
-LATER = ("feather", "hybrid")
-"""Methods that are named but not there yet; asking for one says so."""
+COMPOSED_DOWNSAMPLE = 6.0
+"""Levels coarser than this are put together of whole cells: blur and seams are below their pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class FuseOptions:
-    """How the flat slide is composed.
+class Piece(NamedTuple):
+    """A part of a box: of cells of one plane, which begin at (row, column), or of one cell that has to be composed."""
 
-    Attributes
-    ----------
-    method : str
-        ``"select"``: each cell from one plane, seams as they fall. ``"soft"``, ``"pick"``, ``"clij2"``,
-        ``"selective"``, ``"laplacian"``: every pixel fused, see `planish.fuse_stack`.
-    parameters : mapping of str
-        Of a method that fuses pixels, by name; ``{"prior": "map"}`` lets `soft` expect the planes of the plane map.
-    backend : str
-        ``"auto"``, ``"numpy"`` or ``"cupy"``, for methods that fuse pixels.
-    """
-
-    method: str = "select"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    backend: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.method in LATER:
-            raise OptionError(f"--fuse {self.method} comes with a later version; available now: {', '.join(METHODS)}")
-        if self.method not in METHODS:
-            raise OptionError(f"unknown fusion method {self.method!r}; available: {', '.join(METHODS)}")
-        if self.method == "select" and self.parameters:
-            raise OptionError(f"{', '.join(self.parameters)}: --fuse select takes no parameters")
-        self.pixel_method(None)
-
-    def pixel_method(self, prior: Prior | None) -> Method | None:
-        """Return the method that fuses pixels, None for `select`; `prior` is what ``"map"`` stands for."""
-        if self.method == "select":
-            return None
-        given = self.parameters.get("prior")
-        if given not in (None, "map") and not isinstance(given, Prior):
-            raise OptionError(f"prior={given!r}: can be 'map', the plane map")
-        replaced = {"prior": prior} if given == "map" else {}
-        return make_method(self.method, **{**self.parameters, **replaced})
+    plane: int
+    composed: bool
+    row: int
+    column: int
+    box: Box
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The plane to copy each cell from.
+    """The plane of each cell, and what is done with it.
 
     Attributes
     ----------
@@ -71,44 +37,70 @@ class Plan:
         Plane index of every cell.
     cell_width, cell_height : int
         Size of a cell in level-0 pixels.
+    recipe : Recipe or None
+        Which cells are composed; None where all are copied.
     """
 
     plane: NDArray[np.int16]
     cell_width: int
     cell_height: int
+    recipe: Recipe | None = None
+
+    @classmethod
+    def of(cls, focus: PlaneMap, recipe: Recipe | None) -> Plan:
+        """Return the plan of a plane map."""
+        return cls(focus.plane, focus.cell_width, focus.cell_height, recipe)
+
+    def composed(self, level: Level) -> NDArray[np.bool_]:
+        """Return (rows, columns): where cells have to be composed on a level."""
+        if self.recipe is None or level.downsample_x > COMPOSED_DOWNSAMPLE:
+            return np.zeros(self.plane.shape, bool)
+        return np.asarray(self.recipe.action != Action.COPY)
 
     def uniform(self, level: Level) -> NDArray[np.int16]:
         """Return (rows, columns) of a level's tile grid: the plane that all cells under a tile want, -1 where none."""
         rows = _spans(level.height, level.tile_height, self.cell_height / level.downsample_y, self.plane.shape[0])
         columns = _spans(level.width, level.tile_width, self.cell_width / level.downsample_x, self.plane.shape[1])
-        lowest = _reduced(np.minimum, _reduced(np.minimum, self.plane, rows, 0), columns, 1)
-        highest = _reduced(np.maximum, _reduced(np.maximum, self.plane, rows, 0), columns, 1)
+        wanted = np.where(self.composed(level), np.int16(-1), self.plane)
+        lowest = _reduced(np.minimum, _reduced(np.minimum, wanted, rows, 0), columns, 1)
+        highest = _reduced(np.maximum, _reduced(np.maximum, wanted, rows, 0), columns, 1)
         return np.where(lowest == highest, lowest, np.int16(-1))
 
-    def pieces(self, level: Level, box: Box) -> Iterator[tuple[int, Box]]:
-        """Yield (plane, piece) for each run of cells of one plane that make up a box.
+    def cell_box(self, level: Level, column: int, row: int) -> Box:
+        """Return a cell in the pixels of a level."""
+        left, right = _borders(column, self.cell_width / level.downsample_x, self.plane.shape[1], level.width)
+        top, bottom = _borders(row, self.cell_height / level.downsample_y, self.plane.shape[0], level.height)
+        return Box(left, top, right - left, bottom - top)
+
+    def pieces(self, level: Level, box: Box) -> Iterator[Piece]:
+        """Yield the pieces of a box: runs of cells of one plane, and single cells that have to be composed.
 
         Parameters
         ----------
         level : Level
             The level that `box` lies on; cell borders are rounded to its pixels.
-        box, piece : Box
-            In level pixels.
+        box : Box
+            In level pixels, as those of the pieces are.
         """
         rows = _edges(box.y, box.height, self.cell_height / level.downsample_y, self.plane.shape[0])
         columns = _edges(box.x, box.width, self.cell_width / level.downsample_x, self.plane.shape[1])
+        composed = self.composed(level)
         for row, top, bottom in rows:
-            run = None
+            run: Piece | None = None
             for column, left, right in columns:
-                plane = int(self.plane[row, column])
-                if run and run[0] == plane:
-                    run = (plane, run[1], right)
+                plane, alone = int(self.plane[row, column]), bool(composed[row, column])
+                if run and not alone and not run.composed and run.plane == plane:
+                    run = run._replace(box=run.box._replace(width=right - run.box.x))
                     continue
                 if run:
-                    yield run[0], Box(run[1], top, run[2] - run[1], bottom - top)
-                run = (plane, left, right)
+                    yield run
+                run = Piece(plane, alone, row, column, Box(left, top, right - left, bottom - top))
             if run:
-                yield run[0], Box(run[1], top, run[2] - run[1], bottom - top)
+                yield run
+
+
+def _borders(index: int, cell: float, count: int, length: int) -> tuple[int, int]:
+    return round(index * cell), length if index == count - 1 else min(length, round((index + 1) * cell))
 
 
 def _edges(start: int, length: int, cell: float, count: int) -> list[tuple[int, int, int]]:
@@ -117,8 +109,8 @@ def _edges(start: int, length: int, cell: float, count: int) -> list[tuple[int, 
     first, last = max(0, int(start / cell) - 1), min(count - 1, int(stop / cell) + 1)
     edges = []
     for index in range(first, last + 1):
-        left = max(start, round(index * cell))
-        right = stop if index == count - 1 else min(stop, round((index + 1) * cell))
+        left, right = _borders(index, cell, count, stop)
+        left = max(start, left)
         if right > left:
             edges.append((index, left, right))
     return edges
@@ -137,15 +129,3 @@ def _spans(length: int, tile: int, cell: float, count: int) -> list[tuple[int, i
 def _reduced(reduce: np.ufunc, plane: NDArray[np.int16], spans: list[tuple[int, int]], axis: int) -> NDArray[np.int16]:
     """Reduce the cells of each span to one value."""
     return np.stack([reduce.reduce(plane.take(range(*span), axis), axis) for span in spans], axis)
-
-
-def make_plan(slide: Slide, focus: PlaneMap, options: FuseOptions) -> Plan:
-    """Turn a plane map into a plan for `slide`.
-
-    Raises
-    ------
-    OptionError
-        Where the map was made for a slide of other size or with fewer planes.
-    """
-    focus.check_fits(slide)
-    return Plan(focus.plane, focus.cell_width, focus.cell_height)
