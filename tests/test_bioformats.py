@@ -17,6 +17,7 @@ import tifffile
 import skips
 from makers import container
 from planish.fuse.flat import flatten
+from planish.fuse.options import FuseOptions
 from planish.slide.open import open_slide
 from planish.write.tiff import WriteOptions, write
 from test_copy import large, some_map
@@ -42,7 +43,7 @@ def made(folder: Path, color: str, options: WriteOptions) -> Path:
     macro = np.full((50, 150, 3), (30, 200, 30), np.uint8)
     source = container(folder, large(), kind="svs", label=label, macro=macro, **COLORS[color])
     with open_slide(source) as slide:
-        write(flatten(slide, some_map(slide)), folder / "flat.tif", options)
+        write(flatten(slide, some_map(slide), FuseOptions("select")), folder / "flat.tif", options)
     return folder / "flat.tif"
 
 

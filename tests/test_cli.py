@@ -141,7 +141,7 @@ def test_demo_tells_where_everything_is_and_how_good(tmp_path: Path, capsys: Say
     "arguments",
     [
         ["flatten"],
-        ["flatten", "{slide}", "{out}", "--fuse", "hybrid"],
+        ["flatten", "{slide}", "{out}", "--fuse", "magic"],
         ["flatten", "{slide}", "{out}", "--write", "copy"],
         ["flatten", "{slide}", "{out}", "--scorer", "encoded-size"],
         ["flatten", "{slide}", "{out}", "--scorer", "taste"],

@@ -20,6 +20,7 @@ from planish.errors import OptionError, PlanishError, WriteError
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.flat import flatten
+from planish.fuse.options import FuseOptions
 from planish.model import EncodedTile
 from planish.phantom.containers import ContainerOptions, write_container
 from planish.planemap import How, PlaneMap
@@ -29,6 +30,8 @@ from planish.slide.page import as_pages
 from planish.write import tiff as writer
 from planish.write.assembler import Ifd, Tag, TiffAssembler, short
 from planish.write.tiff import WriteOptions, tile_source, write
+
+SELECT = FuseOptions("select")
 
 FORMS: dict[str, dict[str, Any]] = {
     "svs-rgb": {"kind": "svs", "color": "rgb"},
@@ -71,7 +74,7 @@ def wholes(slide: Slide, level: int) -> set[bytes]:
 def test_level_0_is_byte_identical_tables_included(form: str, tmp_path: Path) -> None:
     source = container(tmp_path, large(), **FORMS[form])
     with open_slide(source) as slide:
-        flat = flatten(slide, some_map(slide))
+        flat = flatten(slide, some_map(slide), SELECT)
         written = write(flat, tmp_path / "flat.tif")
         count = slide.levels[0].columns * slide.levels[0].rows
         with open_slide(tmp_path / "flat.tif") as result:
@@ -90,7 +93,7 @@ def test_level_0_is_byte_identical_tables_included(form: str, tmp_path: Path) ->
 
 def test_one_tile_alone_and_the_whole_row_are_the_same_copies(tmp_path: Path) -> None:
     with open_slide(container(tmp_path, large(), kind="svs")) as slide:
-        source = tile_source(flatten(slide, some_map(slide)), WriteOptions())
+        source = tile_source(flatten(slide, some_map(slide), SELECT), WriteOptions())
         for segment in source.plan.segments:
             level = source.plan.levels[segment.first]
             for row in range(level.rows):
@@ -104,7 +107,7 @@ def test_copying_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with open_slide(source) as slide:
         focus = some_map(slide)
         uniform = replace(focus, plane=np.full_like(focus.plane, 2))
-        written = write(flatten(slide, uniform), tmp_path / "flat.tif")
+        written = write(flatten(slide, uniform, SELECT), tmp_path / "flat.tif")
         assert slide.decoded.total() == 0
         assert written.tiles_encoded == 0
         assert written.bytes_copied > 0
@@ -116,7 +119,7 @@ def test_ndpi_strips_are_copied_where_they_agree(subsampling: Any, chunk: int | 
     source = container(tmp_path, stack, kind="ndpi", subsampling=subsampling, chunk_width=chunk, quality=90)
     with open_slide(source) as slide, tifffile.TiffFile(source) as reference:
         focus = some_map(slide)
-        flat = flatten(slide, focus)
+        flat = flatten(slide, focus, SELECT)
         write(flat, tmp_path / "flat.tif")
         wanted = flat.read_region(0, 0, 0, 0, slide.levels[0].width, slide.levels[0].height)
         with open_slide(tmp_path / "flat.tif") as result:
@@ -152,7 +155,7 @@ def test_planes_of_different_quality_are_copied_whole_and_bytes_refused(tmp_path
         assert "byte counts not used" in record.scorer_why
         with pytest.raises(OptionError, match="differently"):
             survey(slide, SurveyOptions(scorer="encoded-size"))
-        flat = flatten(slide, some_map(slide))
+        flat = flatten(slide, some_map(slide), SELECT)
         write(flat, tmp_path / "flat.tif")
         with open_slide(tmp_path / "flat.tif") as result:
             for (column, row), tile in tiles_of(result, 0).items():
@@ -174,7 +177,7 @@ def test_one_tile_sent_alone_shows_the_right_colours(color: str, tmp_path: Path)
 def test_upper_levels_differ_from_the_shrunk_level_0_by_no_more_than_jpeg_does(tmp_path: Path) -> None:
     source = container(tmp_path, large(), kind="svs", quality=80, subsampling=(1, 1))
     with open_slide(source) as slide:
-        flat = flatten(slide, some_map(slide, 3))
+        flat = flatten(slide, some_map(slide, 3), SELECT)
         write(flat, tmp_path / "flat.tif")
         full = slide.levels[0]
         meant = np.asarray(flat.read_region(0, 0, 0, 0, full.width, full.height))
@@ -196,7 +199,7 @@ def flat_file(tmp_path: Path) -> tuple[Path, Path]:
     with open_slide(source) as slide:
         focus = some_map(slide)
     focus.save(tmp_path / "map.json")
-    convert(source, tmp_path / "flat.tif", ConvertOptions(map_path=tmp_path / "map.json"))
+    convert(source, tmp_path / "flat.tif", ConvertOptions(fuse=SELECT, map_path=tmp_path / "map.json"))
     return tmp_path / "flat.tif", source
 
 
@@ -209,7 +212,7 @@ def test_verify_finds_nothing_wrong_with_what_was_written(tmp_path: Path) -> Non
         ("source", WriteOptions(levels="source")), ("aperio", WriteOptions(layout="aperio")),
     ):  # fmt: skip
         path = tmp_path / f"{name}.tif"
-        convert(source, path, ConvertOptions(map_path=tmp_path / "map.json", write=options))
+        convert(source, path, ConvertOptions(fuse=SELECT, map_path=tmp_path / "map.json", write=options))
         verify_file(path, source, every_tile=True)
 
 
@@ -285,7 +288,9 @@ def test_verify_catches_a_tile_from_the_wrong_plane(tmp_path: Path) -> None:
 def test_the_same_map_gives_the_identical_file(tmp_path: Path) -> None:
     flat, source = flat_file(tmp_path)
     for jobs in (1, 3):
-        options = ConvertOptions(map_path=tmp_path / "flat.map.json", write=WriteOptions(jobs=jobs, overwrite=True))
+        options = ConvertOptions(
+            fuse=SELECT, map_path=tmp_path / "flat.map.json", write=WriteOptions(jobs=jobs, overwrite=True)
+        )
         convert(source, tmp_path / "again.tif", options)
         assert (tmp_path / "again.tif").read_bytes() == flat.read_bytes()
 
@@ -325,7 +330,7 @@ def test_a_tile_that_was_not_written_is_composed_as_glass(tmp_path: Path) -> Non
     with open_slide(sparse_file(tmp_path / "sparse.tif")) as slide:
         assert slide.encoded_tile(0, 0, 1, 0) is None
         assert slide.encoded_tile(0, 0, 0, 0) is not None
-        write(flatten(slide, some_map(slide)), tmp_path / "flat.tif")
+        write(flatten(slide, some_map(slide), SELECT), tmp_path / "flat.tif")
     with open_slide(tmp_path / "flat.tif") as flat:
         assert (flat.read_tile(0, 0, 1, 0) > 253).all()
 
@@ -370,4 +375,4 @@ def test_a_plane_that_lacks_a_level_is_an_error(tmp_path: Path) -> None:
 def test_copy_can_be_insisted_on(tmp_path: Path) -> None:
     lossless = container(tmp_path, make_stack(), codec="lzw")
     with pytest.raises(OptionError, match="cannot be copied"):
-        convert(lossless, tmp_path / "flat.tif", ConvertOptions(write=WriteOptions(mode="copy")))
+        convert(lossless, tmp_path / "flat.tif", ConvertOptions(fuse=SELECT, write=WriteOptions(mode="copy")))

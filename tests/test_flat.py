@@ -22,6 +22,8 @@ from planish.model import Box, Level
 from planish.planemap import How, PlaneMap
 from planish.slide.open import open_slide
 
+SELECT = FuseOptions("select")
+
 
 def plane_map(plane: NDArray[Any], cell: tuple[int, int], size: tuple[int, int], planes: int = 4) -> PlaneMap:
     unknown = np.full(plane.shape, np.nan, np.float32)
@@ -42,7 +44,7 @@ def test_each_pixel_comes_from_the_plane_of_its_cell(tile: int, cell: int) -> No
     stack = make_stack()
     shape = -(-HEIGHT // cell), -(-WIDTH // cell)
     focus = plane_map(np.random.default_rng(1).integers(0, 4, shape), (cell, cell), (WIDTH, HEIGHT))
-    flat = flatten(ArraySlide(stack, tile=tile), focus)
+    flat = flatten(ArraySlide(stack, tile=tile), focus, SELECT)
     assert len(flat.planes) == 1
     assert np.array_equal(flat.read_region(0, 0, 0, 0, WIDTH, HEIGHT), by_hand(stack, focus))
 
@@ -51,7 +53,7 @@ def test_upper_levels_show_the_same_choice(tmp_path: Path) -> None:
     stack = make_stack()
     focus = plane_map(np.random.default_rng(2).integers(0, 4, (2, 3)), (256, 256), (WIDTH, HEIGHT))
     with open_slide(container(tmp_path, stack, codec="none")) as slide:
-        flat = flatten(slide, focus)
+        flat = flatten(slide, focus, SELECT)
         level = slide.levels[1]
         found = flat.read_region(1, 0, 0, 0, level.width, level.height)
         small = np.stack([slide.read_region(1, z, 0, 0, level.width, level.height) for z in range(4)])
@@ -61,13 +63,13 @@ def test_upper_levels_show_the_same_choice(tmp_path: Path) -> None:
 
 def test_a_tile_of_one_plane_decodes_one_tile() -> None:
     slide = ArraySlide(make_stack(), tile=128)
-    flat = flatten(slide, plane_map(np.full((4, 5), 2), (128, 128), (WIDTH, HEIGHT)))
+    flat = flatten(slide, plane_map(np.full((4, 5), 2), (128, 128), (WIDTH, HEIGHT)), SELECT)
     flat.read_tile(0, 0, 1, 1)
     assert slide.decoded[0] == 1
 
 
 def test_it_pickles() -> None:
-    flat = flatten(ArraySlide(make_stack()), plane_map(np.eye(2, 3), (256, 256), (WIDTH, HEIGHT)))
+    flat = flatten(ArraySlide(make_stack()), plane_map(np.eye(2, 3), (256, 256), (WIDTH, HEIGHT)), SELECT)
     copy = pickle.loads(pickle.dumps(flat))
     assert np.array_equal(copy.read_tile(0, 0, 0, 0), flat.read_tile(0, 0, 0, 0))
 
@@ -75,15 +77,9 @@ def test_it_pickles() -> None:
 def test_a_map_of_another_slide_is_refused() -> None:
     slide = ArraySlide(make_stack())
     with pytest.raises(OptionError, match="520 × 392"):
-        flatten(slide, plane_map(np.zeros((1, 1)), (256, 256), (200, 200)))
+        flatten(slide, plane_map(np.zeros((1, 1)), (256, 256), (200, 200)), SELECT)
     with pytest.raises(OptionError, match="for 6"):
-        flatten(slide, plane_map(np.full((2, 3), 5), (256, 256), (WIDTH, HEIGHT), planes=6))
-
-
-@pytest.mark.parametrize("method", LATER)
-def test_methods_to_come_say_so(method: str) -> None:
-    with pytest.raises(OptionError, match="later version"):
-        FuseOptions(method)
+        flatten(slide, plane_map(np.full((2, 3), 5), (256, 256), (WIDTH, HEIGHT), planes=6), SELECT)
 
 
 @settings(max_examples=200, deadline=None)
@@ -101,7 +97,7 @@ def test_pieces_cover_a_box_once(cell: int, columns: int, down: float, start: in
     plan = Plan(np.arange(columns, dtype=np.int16)[None], cell, cell)
     covered = [
         x
-        for _, piece in plan.pieces(Level(width, 1, 8, 8, down, down), box)
-        for x in range(piece.x, piece.x + piece.width)
+        for piece in plan.pieces(Level(width, 1, 8, 8, down, down), box)
+        for x in range(piece.box.x, piece.box.x + piece.box.width)
     ]
     assert covered == list(range(box.x, box.x + box.width))

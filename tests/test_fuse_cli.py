@@ -180,7 +180,7 @@ def test_the_record_says_all_and_names_nothing(deep: Path, tmp_path: Path, capsy
     assert record["output"]["bytes"] == out.stat().st_size
     assert record["output"]["depth_map_bytes"] == depth.stat().st_size
     assert record["output"]["method"] == "soft"
-    wanted = {"sigma": 4.0, "fine_sigma": 1.0, "power": 6, "prior": None, "depth": True}
+    wanted = {"sigma": 4.0, "fine_sigma": 1.0, "decimation": 1, "power": 6, "prior": None, "depth": True}
     assert record["output"]["parameters"] == wanted
     assert (record["output"]["planes"], record["output"]["visits_per_plane"]) == (4, 1)
     assert {"open", "fuse", "write", "total"} <= set(record["seconds"])

@@ -158,7 +158,7 @@ def test_flatten_fuses_with_parameters_and_verify_checks_it(tmp_path: Path, caps
     flat = tmp_path / "flat.tif"
     parameters = ["--param", "sigma=3", "--param", "prior=map", "--backend", "numpy"]
     assert run("flatten", slide, flat, "--fuse", "soft", *parameters) == 0
-    assert "soft(sigma=3, fine_sigma=1.0, power=4.0, prior=map" in capsys.readouterr().out
+    assert "soft(sigma=3, fine_sigma=1.0, decimation=1, power=4.0, prior=map" in capsys.readouterr().out
     assert run("verify", flat, slide, "--all") == 0
     record_file = tmp_path / "flat.record.json"
     record = json.loads(record_file.read_text())
@@ -190,7 +190,9 @@ def test_tuples_survive_the_record(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--fuse", "soft", "--write", "copy"], "no tile can be copied"),
-        (["--param", "sigma=3"], "takes no parameters"),
+        (["--fuse", "select", "--param", "sigma=3"], "takes no parameters"),
+        (["--param", "window=3"], "hybrid has no such parameter"),
+        (["--fuse", "feather", "--param", "ramp=0"], "ramp=0"),
         (["--fuse", "pick", "--param", "prior=map"], "no such parameter"),
         (["--fuse", "soft", "--param", "prior=3"], "prior=3"),
         (["--fuse", "clij2", "--param", "radius=0.5"], "radius=0.5"),

@@ -14,6 +14,7 @@ from phantoms import phantom_file
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
 from planish.fuse.flat import flatten
+from planish.fuse.options import FuseOptions
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
@@ -70,7 +71,7 @@ def main() -> None:
             if downsample == 1:
                 dense, dense_found = focus, found
             if downsample == 4:
-                flat = flatten(slide, focus)
+                flat = flatten(slide, focus, FuseOptions("select"))
                 for mode in ("auto", "encode"):
                     written = write(flat, Path(folder, f"{mode}.tif"), WriteOptions(mode))
                     with open_slide(written.path) as file:

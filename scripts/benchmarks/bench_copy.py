@@ -30,6 +30,7 @@ FLATTEN = """
 import sys, time
 from pathlib import Path
 from planish.convert import ConvertOptions, Selection, convert
+from planish.fuse.options import FuseOptions
 from planish.focus.options import SurveyOptions
 from planish.model import Box
 from planish.write.tiff import WriteOptions
@@ -42,7 +43,7 @@ ways = {
 survey, write = ways[sys.argv[3]]
 height = int(sys.argv[4])
 selection = Selection(region=Box(0, 0, int(sys.argv[5]), height)) if height else Selection()
-options = ConvertOptions(selection=selection, survey=survey, write=write)
+options = ConvertOptions(selection=selection, survey=survey, fuse=FuseOptions("select"), write=write)
 Path(sys.argv[2]).unlink(missing_ok=True)
 begin = time.perf_counter()
 record = convert(Path(sys.argv[1]), Path(sys.argv[2]), options).record

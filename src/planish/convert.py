@@ -155,7 +155,8 @@ def convert(
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         with run.stage("decide"):
-            focus = decide(slide, focus, options.fuse, options.write.jobs, progress)
+            proposed, ours = focus.plane, options.map_path is None
+            focus = decide(slide, focus, options.fuse, options.write.jobs, progress, correct=ours)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
         slide_file, map_file, record_file = (
             stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths
@@ -169,7 +170,7 @@ def convert(
             survey=focus.record,
             output=_facts(written)
             | {"planes_used": _planes_used(slide, focus, options.fuse)}
-            | composed_facts(slide, focus, options.fuse),
+            | composed_facts(slide, focus, options.fuse, proposed),
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record)

@@ -35,6 +35,8 @@ def _composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
         return [f"composed  {method}: all cells copied; {why}"]
     copied, fused, ramped = (composed[f"cells_{kind}"] for kind in ("copied", "fused", "ramped"))
     lines = [f"composed  {method}: {copied} cells copied, {fused} fused, {ramped} blended at their borders"]
+    if corrected := composed["cells_corrected"]:
+        lines.append(f"          {corrected} got a sharper plane than the byte counts or scores had chosen")
     if overlapping := len(composed["cells_with_two_planes_sharp"]):
         lines.append(f"          in {overlapping} of those fused, planes that lie apart are sharp at once")
     return lines

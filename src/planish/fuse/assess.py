@@ -45,7 +45,7 @@ class Assessment:
     Attributes
     ----------
     plane : ndarray of int16, (rows, columns)
-        The planes chosen, corrected where another one is sharper on the level that was scored.
+        The planes chosen, those corrected included.
     loss : ndarray of float32, (rows, columns)
         Root mean square by which the cell's plane differs from the fused picture, both shrunk, in grey levels of 255,
         noise taken off.
@@ -68,7 +68,9 @@ class Assessment:
     decoded: int
 
 
-def assess(slide: Slide, focus: PlaneMap, jobs: int = 1, progress: Progress | None = None) -> Assessment:
+def assess(
+    slide: Slide, focus: PlaneMap, jobs: int = 1, progress: Progress | None = None, *, correct: bool = False
+) -> Assessment:
     """Score the parts of every specimen cell on all planes.
 
     Parameters
@@ -81,6 +83,8 @@ def assess(slide: Slide, focus: PlaneMap, jobs: int = 1, progress: Progress | No
         Threads.
     progress : callable
         Called with (stage, done, total).
+    correct : bool
+        Whether cells get another plane that is sharper on the scored level; otherwise the map's planes stand.
 
     Memory: per thread the planes of one storage tile of the scored level, the scores of two rows of them (64 bytes
     per cell and plane), and 26 bytes a cell.
@@ -90,7 +94,7 @@ def assess(slide: Slide, focus: PlaneMap, jobs: int = 1, progress: Progress | No
     wanted = np.unique(scores.block_of(*np.nonzero(focus.specimen)))
     some = wanted[:: max(1, len(wanted) // NOISE_BLOCKS)][:NOISE_BLOCKS].tolist()
     sample = {number: list(scores.block(number)) for number in some}
-    found = _Found(focus, *_noise([cell for cells in sample.values() for cell in cells]))
+    found = _Found(focus, *_noise([cell for cells in sample.values() for cell in cells]), correct=correct)
     rows = [wanted[wanted // scores.blocks.columns == row] for row in np.unique(wanted // scores.blocks.columns)]
     with in_threads(scores.row, ((row, sample) for row in rows), jobs, ordered=True) as results:
         for done, cells in enumerate(results, 1):
@@ -221,10 +225,12 @@ class _Found:
         Standard deviation between planes of the scores in the quietest quarter of the parts.
     least : float
         Mean squared change by fusing that cells have at least, the 5th percentile: noise, which fusing averages away.
+    correct : bool
+        See `assess`.
     """
 
-    def __init__(self, focus: PlaneMap, noise: float, least: float) -> None:
-        self._noise, self._least = noise, least
+    def __init__(self, focus: PlaneMap, noise: float, least: float, *, correct: bool) -> None:
+        self._noise, self._least, self._correct = noise, least, correct
         self._plane = focus.plane.copy()
         self._loss = np.zeros(focus.plane.shape, np.float32)
         self._lowest, self._highest = focus.plane.copy(), focus.plane.copy()
@@ -247,7 +253,7 @@ class _Found:
     def _judge(self, row: int, column: int, scores: NDArray[np.float32], change: NDArray[np.float32]) -> None:
         """Choose a cell's plane, and say what it lacks."""
         own, whole = int(self._plane[row, column]), scores.mean(axis=(1, 2))
-        if whole.max() > whole[own] + self._noise:
+        if self._correct and whole.max() > whole[own] + self._noise:
             own = int(whole.argmax())
             self._plane[row, column] = own
         top = scores.max(axis=0)

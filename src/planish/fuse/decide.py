@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planish.fuse.assess import assess
 from planish.fuse.backend import Backend, choose_backend
@@ -15,14 +16,20 @@ from planish.fuse.hybrid import Feather, Hybrid
 from planish.fuse.options import FuseOptions
 from planish.fuse.plan import COMPOSED_DOWNSAMPLE
 from planish.fuse.planes import SlidePlanes
-from planish.planemap import PlaneMap
+from planish.planemap import How, PlaneMap
 from planish.recipe import Action
 from planish.slide.base import Slide
 from planish.threads import Progress
 
 
 def decide(
-    slide: Slide, focus: PlaneMap, options: FuseOptions, jobs: int = 1, progress: Progress | None = None
+    slide: Slide,
+    focus: PlaneMap,
+    options: FuseOptions,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    *,
+    correct: bool = False,
 ) -> PlaneMap:
     """Return the map with its recipe for a method that copies cells, fuses or blends them.
 
@@ -39,6 +46,9 @@ def decide(
         Threads.
     progress : callable
         Called with (stage, done, total).
+    correct : bool
+        Whether `hybrid`, which looks inside cells anyway, may give them a plane that is sharper than the map's. Maps
+        that a person may have edited are better left as they are.
     """
     focus.check_fits(slide)
     method = options.seam_method()
@@ -49,10 +59,22 @@ def decide(
         return focus
     if isinstance(method, Feather):
         return replace(focus, recipe=feather_recipe(focus, method))
-    found = assess(slide, focus, jobs, progress)
+    found = assess(slide, focus, jobs, progress, correct=correct)
     noise = _noise(slide, method, choose_backend(options.backend)) if (found.loss > method.tau).any() else ()
     recipe = hybrid_recipe(len(slide.planes), found, method, noise)
-    return replace(focus, plane=found.plane, recipe=recipe)
+    return replace(_corrected(focus, found.plane), recipe=recipe)
+
+
+def _corrected(focus: PlaneMap, plane: NDArray[np.int16]) -> PlaneMap:
+    """Return the map with other planes, their scores unknown: they were found on another scale."""
+    changed = plane != focus.plane
+    return replace(
+        focus,
+        plane=plane,
+        how=np.where(changed, np.uint8(How.DENSE), focus.how),
+        margin=np.where(changed, np.float32(np.nan), focus.margin),
+        sharpness=np.where(changed, np.float32(np.nan), focus.sharpness),
+    )
 
 
 def _noise(slide: Slide, options: Hybrid, backend: Backend) -> tuple[float, ...]:
@@ -73,8 +95,11 @@ def _why_not(slide: Slide) -> str | None:
     return None
 
 
-def composed_facts(slide: Slide, focus: PlaneMap, options: FuseOptions) -> dict[str, Any]:
-    """Return what was done with the cells, for the record; nothing where that was no question."""
+def composed_facts(slide: Slide, focus: PlaneMap, options: FuseOptions, proposed: NDArray[np.int16]) -> dict[str, Any]:
+    """Return what was done with the cells, for the record; nothing where that was no question.
+
+    `proposed` are the planes before `decide`.
+    """
     if options.seam_method() is None:
         return {}
     if focus.recipe is None:
@@ -85,6 +110,7 @@ def composed_facts(slide: Slide, focus: PlaneMap, options: FuseOptions) -> dict[
             "cells_copied": recipe.count(Action.COPY),
             "cells_fused": recipe.count(Action.FUSE),
             "cells_ramped": recipe.count(Action.RAMP),
+            "cells_corrected": int((focus.plane != proposed).sum()),
             "cells_with_two_planes_sharp": np.argwhere(recipe.overlap).tolist(),
         }
     }
