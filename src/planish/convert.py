@@ -155,7 +155,7 @@ def convert(
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         with run.stage("decide"):
-            proposed, ours = focus.plane, options.map_path is None
+            proposed, ours = focus.plane, options.map_path is None and options.survey.scorer == "auto"
             focus = decide(slide, focus, options.fuse, options.write.jobs, progress, correct=ours)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
         slide_file, map_file, record_file = (
@@ -191,7 +191,10 @@ def _spelt_out(options: ConvertOptions) -> FuseOptions:
 def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> PlaneMap:
     if options.map_path:
         return PlaneMap.load(options.map_path)
-    return survey(slide, options.survey, progress)
+    chosen = options.survey
+    if options.fuse.method == "hybrid" and (chosen.ties, chosen.scorer) == ("auto", "auto"):
+        chosen = replace(chosen, ties="bytes")  # every cell is looked into afterwards
+    return survey(slide, chosen, progress)
 
 
 def _facts(written: Written) -> dict[str, Any]:

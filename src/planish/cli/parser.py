@@ -174,9 +174,10 @@ def _add_survey(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scorer", default="auto", choices=("auto", *SCORERS, "encoded-size"), help="sharpness measure")
     group.add_argument(
         "--ties",
-        default="decode",
-        choices=("decode", "bytes"),
-        help="where byte counts nearly tie: decode and score, or go by bytes alone (decode)",
+        default="auto",
+        choices=("auto", "decode", "bytes"),
+        help="where byte counts nearly tie: decode and score, or go by bytes alone (decode; hybrid, which looks into "
+        "cells afterwards, goes by bytes)",
     )
     group.add_argument("--score-level", type=int, metavar="N", help="pyramid level to score (1/4 of full size)")
     group.add_argument("--step", type=int, default=1, choices=STEPS, help="look at every n-th pixel (1)")

@@ -22,7 +22,7 @@ class SurveyOptions:
         else blur-difference.
     ties : str
         What encoded-size does with planes of nearly equal size: ``"decode"`` and score them, or go by ``"bytes"``
-        alone.
+        alone; ``"auto"`` decodes, unless the cells are looked into anyway when they are composed.
     score_level : int or None
         The pyramid level to score.
     score_downsample : float or None
@@ -43,7 +43,7 @@ class SurveyOptions:
     """
 
     scorer: str = "auto"
-    ties: str = "decode"
+    ties: str = "auto"
     score_level: int | None = None
     score_downsample: float | None = None
     step: int = 1
@@ -56,7 +56,7 @@ class SurveyOptions:
     def __post_init__(self) -> None:
         if self.scorer not in ("auto", ENCODED_SIZE):
             find_scorer(self.scorer)
-        if self.ties not in ("decode", "bytes"):
+        if self.ties not in ("auto", "decode", "bytes"):
             raise OptionError(f"ties are settled by decode or by bytes, not by {self.ties!r}")
         if self.sampler not in ("auto", *SAMPLERS):
             raise OptionError(f"no sampler {self.sampler!r}; use auto, {', '.join(SAMPLERS)}")

@@ -109,7 +109,7 @@ class _Surveyor:
         if self.options.score_downsample is None and self.options.score_level is None:
             # Bytes tell of detail at full size; so do ties that are to agree with them.
             self.scoring = make_scoring(self.slide, self.grid, replace(self.options, score_downsample=1))
-        sampler = SizeSampler(mask, level_floors(sizes, ~mask), tie if self.options.ties == "decode" else 0)
+        sampler = SizeSampler(mask, level_floors(sizes, ~mask), 0 if self.options.ties == "bytes" else tie)
         before = self._decoded()
         self._feed(sampler, "deciding near ties")
         why = "planes compressed alike, so bytes tell"
