@@ -32,6 +32,8 @@ CONTRAST = 0.2
 """Grey levels of 255 by which a part's scores must change with focus to say which plane it wants."""
 NOISE_WIDTH = 3.0
 """Standard deviations of the noise that are taken off."""
+QUIET = 1.5
+"""Times its least score that a part may reach on any plane to count as quiet: in tissue without glass none is."""
 FUSED = Soft(sigma=2.0, fine_sigma=0.5)
 """What cells are compared with, on the scored level."""
 _AT_SIDE = (np.s_[:, 0], np.s_[:, -1], np.s_[0, :], np.s_[-1, :])
@@ -167,8 +169,8 @@ class _PartScores:
             x, y, width, height = self.blocks.cell_box(column, row)
             down = _borders(y - box.y, height, self.shrink, detail.shape[1])
             across = _borders(x - box.x, width, self.shrink, detail.shape[2])
-            inside = np.s_[:, down[0] : max(down[-1], down[0] + 1), across[0] : max(across[-1], across[0] + 1)]
-            yield _Cell(row, column, _means(detail, down, across), change[inside].mean(axis=(1, 2)))
+            inside = (slice(None), _pixels(down, detail.shape[1]), _pixels(across, detail.shape[2]))
+            yield _Cell(row, column, _means(detail, down, across, inside), change[inside].mean(axis=(1, 2)))
 
 
 def _fused(greys: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -180,19 +182,28 @@ def _fused(greys: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _borders(start: int, length: int, shrink: int, limit: int) -> NDArray[np.intp]:
-    """Return the first pixel of each part along one axis, and the end; each part has a pixel at least."""
+    """Return the first pixel of each part along one axis, and the end."""
     borders = np.linspace(start / shrink, (start + length) / shrink, PARTS + 1).round().astype(np.intp)
     return np.clip(borders, 0, limit)
 
 
-def _means(detail: NDArray[Any], down: NDArray[np.intp], across: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return the mean detail of each part, (planes, PARTS, PARTS); 0 where a cell at the edge has fewer pixels."""
-    means = np.zeros((len(detail), PARTS, PARTS), np.float32)
+def _pixels(borders: NDArray[np.intp], limit: int) -> slice:
+    """Return the pixels of a cell along one axis, one at least: its only one may have been shrunk away."""
+    first = min(int(borders[0]), limit - 1)
+    return slice(first, max(int(borders[-1]), first + 1))
+
+
+def _means(
+    detail: NDArray[Any], down: NDArray[np.intp], across: NDArray[np.intp], inside: tuple[slice, ...]
+) -> NDArray[np.float32]:
+    """Return the mean detail of each part, (planes, PARTS, PARTS); the cell's where it has fewer pixels than parts."""
     heights, widths = np.diff(down), np.diff(across)
+    means, cell = np.empty((len(detail), PARTS, PARTS), np.float32), detail[inside]
     if heights.min() > 0 and widths.min() > 0:
-        cell = detail[:, down[0] : down[-1], across[0] : across[-1]]
         sums = np.add.reduceat(np.add.reduceat(cell, down[:-1] - down[0], axis=1), across[:-1] - across[0], axis=2)
         means[:] = sums / (heights[:, None] * widths)
+    else:
+        means[:] = cell.mean(axis=(1, 2))[:, None, None]
     return means
 
 
@@ -208,10 +219,13 @@ def _noise(cells: list[_Cell]) -> tuple[float, float]:
     if not cells:
         return 0.0, 0.0
     scores = np.concatenate([cell.scores.reshape(len(cell.scores), -1) for cell in cells], axis=1)
-    contrast = scores.max(axis=0) - scores.min(axis=0)
-    quiet = scores[:, contrast <= np.percentile(contrast, 25)]
-    deviation = 1.4826 * np.median(np.abs(quiet - np.median(quiet, axis=0)))
-    return float(deviation), float(np.percentile([cell.change.min() for cell in cells], 5))
+    lowest, highest = scores.min(axis=0), scores.max(axis=0)
+    contrast = highest - lowest
+    quiet = scores[:, (contrast <= np.percentile(contrast, 25)) & (highest <= QUIET * lowest)]
+    deviation = 1.4826 * np.median(np.abs(quiet - np.median(quiet, axis=0))) if quiet.size else 0.0
+    # The mean of |noise| is √(2/π)·σ; twice its σ², as compression makes it uneven.
+    most = np.pi * np.percentile(lowest, 5) ** 2
+    return float(deviation), float(min(np.percentile([cell.change.min() for cell in cells], 5), most))
 
 
 class _Found:
@@ -222,9 +236,11 @@ class _Found:
     focus : PlaneMap
         The planes chosen so far.
     noise : float
-        Standard deviation between planes of the scores in the quietest quarter of the parts.
+        Standard deviation between planes of the scores in the quietest quarter of the parts; 0 where all of them
+        change with focus.
     least : float
         Mean squared change by fusing that cells have at least, the 5th percentile: noise, which fusing averages away.
+        Twice the variance of the noise at most: where cells are few, all of them may change by more.
     correct : bool
         See `assess`.
     """

@@ -38,8 +38,8 @@ def decide(
     slide : Slide
         The z-stack.
     focus : PlaneMap
-        Which plane is sharp where. A recipe that it has for the same method and parameters is kept: what was decided
-        once is done again.
+        Which plane is sharp where. A recipe that it has for the same method and parameters is kept, unless planes were
+        edited since: what was decided once is done again.
     options : FuseOptions
         Method and parameters. Those that decide nothing by cells take any recipe away.
     jobs : int
@@ -55,7 +55,8 @@ def decide(
     if method is None or _why_not(slide):
         return replace(focus, recipe=None)
     known = focus.recipe
-    if known and (known.method, dict(known.parameters)) == (options.method, asdict(method)):
+    wanted = options.method, asdict(method)
+    if known and (known.method, dict(known.parameters)) == wanted and known.suits(focus.plane):
         return focus
     if isinstance(method, Feather):
         return replace(focus, recipe=feather_recipe(focus, method))

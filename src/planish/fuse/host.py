@@ -159,7 +159,9 @@ class HostBlend:
 
     def __init__(self, shape: tuple[int, int, int], dtype: np.dtype[Any], power: float, *, depth: bool) -> None:
         self._dtype, self._power = dtype, power
-        self._sum = np.zeros(shape, np.float32)
+        height, width, channels = shape
+        # Channel by channel: arithmetic between (rows, columns) and (rows, columns, 3) takes three times as long.
+        self._sum = np.zeros((channels, height, width), np.float32)
         self._weight, self._top = np.zeros(shape[:2], np.float32), np.zeros(shape[:2], np.float32)
         self._depth = np.zeros(shape[:2], np.float32) if depth else None
 
@@ -176,16 +178,20 @@ class HostBlend:
             best[...] = higher
             weight *= fade
             weight += share
-            self._sum[rows] *= fade[..., None]
-            self._sum[rows] += share[..., None] * pixels[rows]
+            for total, channel in zip(self._sum[:, rows], cv2.split(pixels[rows]), strict=True):
+                total *= fade
+                total += np.multiply(share, channel, dtype=np.float32)
             if self._depth is not None:
                 self._depth[rows] *= fade
                 self._depth[rows] += share * plane
 
     def image(self) -> NDArray[Any]:
         """Return the weighted mean."""
-        mean = self._sum / self._weight[..., None]
-        return (np.rint(mean, out=mean) if self._dtype.kind in "ui" else mean).astype(self._dtype)
+        image = np.empty((*self._weight.shape, len(self._sum)), self._dtype)
+        for channel, total in enumerate(self._sum):
+            mean = total / self._weight
+            image[..., channel] = np.rint(mean, out=mean) if self._dtype.kind in "ui" else mean
+        return image
 
     def depth(self) -> Float | None:
         """Return the weighted mean plane."""
@@ -235,10 +241,15 @@ def _precisions(dtype: np.dtype[Any], count: int, *, exact: bool) -> tuple[Any, 
 
 
 def _power(values: Float, power: float) -> Float:
-    if power == 4:
-        np.multiply(values, values, out=values)
-        return np.multiply(values, values, out=values)
-    return np.power(values, np.float32(power), out=values)
+    """Raise to a power in place; halves of whole numbers, as the defaults are, by multiplying."""
+    twice = 2 * power
+    if twice not in (5, 6, 8):
+        np.power(values, np.float32(power), out=values)
+        return values
+    square = values * values
+    factor: Float = {5: np.sqrt, 6: np.positive, 8: np.square}[int(twice)](values)
+    np.multiply(square, factor, out=values)
+    return values
 
 
 def _ellipse_sum(part: NDArray[Any], widths: list[int]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend, gaussian_radius
+from planish.fuse.blur import DECIMATIONS, Blur
 from planish.fuse.method import positive
 from planish.model import Box
 
@@ -51,8 +52,8 @@ class Prior:
 
     @property
     def margin(self) -> int:
-        """How far a border is blurred, in pixels."""
-        return gaussian_radius(self.sigma)
+        """How far a border is blurred at most, in pixels."""
+        return gaussian_radius(self.sigma) + 2 * max(DECIMATIONS)
 
     def check(self, planes: int, width: int, height: int) -> None:
         """Raise OptionError where the map names planes that are not there, or is not as large as the image."""
@@ -78,14 +79,17 @@ class Prior:
         column = np.minimum((np.arange(box.x, box.x + box.width) / self.cell_width).astype(np.intp), columns - 1)
         return np.asarray(self.plane[row[:, None], column])
 
-    def expectation(self, expected: Array, plane: int, backend: Backend) -> Array | None:
-        """Return κ·N·h of a plane, where h is the blurred map of where it is expected; None where it is 0 all over."""
+    def expectation(self, expected: Array, plane: int, backend: Backend, decimation: int = 1) -> Array | None:
+        """Return κ·N·h of a plane, where h is the blurred map of where it is expected; None where it is 0 all over.
+
+        `decimation` is that of the blur, see `planish.fuse.blur.Blur`.
+        """
         here = expected == plane
         if not bool(here.any()):
             return None
         # One pixel's own border stands for a window that expects one plane all over: the same bits, in no time.
         everywhere = bool(here.all())
-        share = backend.gaussian((here[:1, :1] if everywhere else here).astype(np.float32), self.sigma)
+        share = Blur(self.sigma, decimation).of((here[:1, :1] if everywhere else here).astype(np.float32), backend)
         if everywhere:
             share = share + 0 * here
         share *= np.float32(self.weight * (self.noise or 0.0))

@@ -167,7 +167,7 @@ class Soft(_Energy):
         expected = backend.put(self.prior.read(window.box)) if self.prior else None
         for plane, pixels in window.read():
             measure = self.measure(pixels, backend)
-            expectation = self.prior.expectation(expected, plane, backend) if self.prior else None
+            expectation = self.prior.expectation(expected, plane, backend, self.decimation) if self.prior else None
             if expectation is not None:
                 measure += expectation
             blend.add(measure, pixels, plane)
