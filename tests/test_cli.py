@@ -132,8 +132,9 @@ def test_demo_tells_where_everything_is_and_how_good(tmp_path: Path, capsys: Say
     said = capsys.readouterr().out
     named = [tmp_path / "demo" / line.split()[1] for line in said.splitlines()[:5]]
     assert all(path.is_file() for path in named)
-    ours, middle = (float(number) for number in re.findall(r"([\d.]+) dB", said))
-    assert ours > middle + 1.5
+    hybrid, select, middle = (float(number) for number in re.findall(r"([\d.]+) dB", said))
+    assert hybrid > select > middle + 1.5
+    assert "composed  hybrid, 16 cells: " in said
     assert main(["demo", str(tmp_path / "demo"), "--size", "1024", "--quiet"]) == 0
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from makers import container, images, make_stack
 from planish import pictures
+from planish.convert import ConvertOptions, convert
 from planish.errors import OptionError, OutputExists, PlanishError, WriteError
+from planish.fuse.options import FuseOptions
 from planish.pictures import HeatmapRun, draw_focus_image, draw_heatmap
 from planish.report.focus_image import FocusImageOptions
 
@@ -111,6 +113,18 @@ def test_a_map_that_is_broken_is_told_before_the_survey(slide: Path, out: Path) 
     with pytest.raises(PlanishError, match=r"m\.json"):
         draw_heatmap(slide, out / "a.png", HeatmapRun(map_path=out / "m.json"))
     assert names(out) == ["m.json"]
+
+
+def test_only_a_map_that_says_how_cells_were_composed_shows_it(slide: Path, out: Path) -> None:
+    shapes = {}
+    for method in ("select", "hybrid", "feather"):
+        flat = convert(slide, out / f"{method}.tif", ConvertOptions(fuse=FuseOptions(method)))
+        record = draw_heatmap(slide, out / f"{method}-map.png", HeatmapRun(map_path=flat.map)).record
+        shapes[method] = record.output["width"], record.output["height"]
+    surveyed = draw_heatmap(slide, out / "survey.png").record.output
+    assert shapes["select"] == (surveyed["width"], surveyed["height"])
+    assert shapes["hybrid"] == shapes["feather"]
+    assert shapes["hybrid"][1] > surveyed["height"]
 
 
 def test_a_map_of_other_planes_is_refused(slide: Path, out: Path) -> None:

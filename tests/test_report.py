@@ -15,15 +15,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba_array
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from planish.errors import OptionError, OutputExists
 from planish.model import Encoding, Level, Plane, SlideMetadata
 from planish.planemap import Audit, How, PlaneMap, SurveyRecord
+from planish.recipe import Action, Recipe
 from planish.report.description import describe, format_table
 from planish.report.focus_image import FocusImageOptions, focus_image, focus_mask, focus_measure, write_focus_image
 from planish.report.heatmap import HeatmapOptions, draw, summary, write_heatmap
+from planish.report.panels import COMPOSED, GLASS
 from planish.report.plain import plain
 from planish.report.record import Run, peak_memory_mib
 from planish.report.thumbnail import overview, thumbnail, to_rgb, write_png
@@ -80,6 +83,15 @@ def plane_map(slide: Slide, *, cell: int = 16, scored: float = 1.0) -> PlaneMap:
     plane = rng.integers(0, len(slide.planes), shape).astype(np.int16)
     z_um = tuple(plane.z_um for plane in slide.planes)
     return PlaneMap(plane, np.zeros(shape, np.float32), how, sharpness, cell, cell, full.width, full.height, z_um)
+
+
+def composed(focus: PlaneMap, *, overlap: bool = True) -> PlaneMap:
+    """Return the map with cells copied, fused, blended by turns, and two planes sharp in every other fused one."""
+    action = (np.arange(focus.plane.size) % 3).reshape(focus.plane.shape).astype(np.uint8)
+    both = ((action == Action.FUSE) & (np.arange(focus.columns) % 2 == 1) & overlap).astype(np.uint8)
+    nothing = np.zeros(action.shape, np.uint8)
+    recipe = Recipe("hybrid", {"tau": 1.1}, action, nothing, focus.plane, focus.plane, both, (1.0,))
+    return replace(focus, recipe=recipe)
 
 
 def survey_record(audit: Audit | None = None) -> SurveyRecord:
@@ -187,18 +199,22 @@ def read_png(path: Path) -> NDArray[np.uint8]:
 # heatmap
 
 
+@pytest.mark.parametrize("recipe", [False, True], ids=["", "composed"])
 @pytest.mark.parametrize(
     ("planes", "height", "width", "known", "scored"),
     [(9, 130, 200, True, 1.0), (9, 700, 60, True, 0.1), (21, 60, 700, True, 1.0), (1, 50, 40, False, 0.0)],
     ids=["plain", "tall", "wide", "one plane, nothing scored"],
 )
-def test_heatmap_of_any_shape(tmp_path: Path, planes: int, height: int, width: int, known: bool, scored: float) -> None:
+def test_heatmap_of_any_shape(
+    tmp_path: Path, planes: int, height: int, width: int, known: bool, scored: float, recipe: bool
+) -> None:
     slide = StackSlide(
         random_stack(planes, height, width),
         z_um=[0.5 * z for z in range(planes)] if known else None,
         mpp=0.25 if known else None,
     )
-    write_heatmap(slide, plane_map(slide, scored=scored), tmp_path / "map.png")
+    focus = plane_map(slide, scored=scored)
+    write_heatmap(slide, composed(focus) if recipe else focus, tmp_path / "map.png")
     picture = read_png(tmp_path / "map.png")
     assert picture.shape[0] > 200 and picture.shape[1] > 800
     rim = np.concatenate([picture[:4].ravel(), picture[-4:].ravel(), picture[:, :4].ravel(), picture[:, -4:].ravel()])
@@ -238,6 +254,84 @@ def test_heatmap_names_no_patient_and_only_a_title_that_was_asked_for() -> None:
         texts = [text.get_text() for text in found]
         assert not any("Jane" in text for text in texts)
         assert ("Case 7" in texts) == (title is not None)
+
+
+def legends(figure: Any) -> list[list[str]]:
+    return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+
+
+def test_heatmap_shows_what_was_done_in_each_cell_and_names_only_that() -> None:
+    slide = StackSlide(random_stack(3, 64, 64))
+    focus = composed(plane_map(slide))
+    figure = draw(slide, focus, HeatmapOptions())
+    panel: Any = figure.axes[2]
+    assert panel.get_title() == "Composed by hybrid"
+    image = panel.images[0]
+    colors = image.cmap(image.norm(image.get_array()))
+    # Glass is left grey where it is copied, in the left half.
+    names = [
+        ["glass", "both", "ramped", "copied"],
+        ["fused", "ramped", "copied", "both"],
+        ["ramped", "glass", "fused", "ramped"],
+        ["glass", "both", "ramped", "copied"],
+    ]
+    codes = {"copied": Action.COPY, "fused": Action.FUSE, "ramped": Action.RAMP, "both": len(Action)}
+    expected = [
+        to_rgba_array([GLASS if name == "glass" else COMPOSED[codes[name]][1] for name in row]) for row in names
+    ]
+    assert np.allclose(colors, expected)
+    assert legends(figure)[0] == [
+        "copied: 3",
+        "glass, copied: 3",
+        "borders blended: 5",
+        "fused: 2",
+        "fused; two planes\nsharp at once: 3",
+    ]
+    alone = draw(slide, composed(plane_map(slide), overlap=False), HeatmapOptions())
+    assert "fused: 5" in legends(alone)[0] and len(legends(alone)[0]) == 4
+
+
+def test_heatmap_without_a_recipe_has_three_panels_and_no_word_of_composing() -> None:
+    slide = StackSlide(random_stack(3, 64, 64))
+    figure = draw(slide, plane_map(slide), HeatmapOptions())
+    assert [panel.get_title() for panel in figure.axes[:3]] == [
+        "Slide, plane 1",
+        "Sharpest plane",
+        "Sharpness of that plane",
+    ]
+    assert len(figure.axes) == 5
+    assert legends(figure) == [["glass"]]
+
+
+def test_sharpness_of_planes_that_were_chosen_by_other_scores_is_told_apart() -> None:
+    slide = StackSlide(random_stack(3, 64, 64))
+    focus = plane_map(slide, scored=0.5)
+    assert legends(draw(slide, focus, HeatmapOptions())) == [["paler: not scored, as the nearest that was", "glass"]]
+    focus.how[0, -1], focus.sharpness[0, -1] = How.DENSE, np.nan
+    assert (
+        legends(draw(slide, focus, HeatmapOptions()))[0][0] == "paler: no score in this unit, as the nearest that has"
+    )
+
+
+@pytest.mark.parametrize(
+    "sight",
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ],
+    ids=["all colours", "no red", "no green", "no blue"],
+)
+def test_what_was_done_is_told_apart_with_any_colour_vision(sight: list[list[float]]) -> None:
+    # Matrices of Machado, Oliveira and Fernandes 2009, 10.1109/TVCG.2009.113, on linear RGB.
+    encoded = to_rgba_array([GLASS, *(color for _, color in COMPOSED.values())])[:, :3]
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(sight).T, 0, 1)
+    encoded = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(encoded[np.newaxis].astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, np.newaxis] - lab, axis=2)[~np.eye(len(lab), dtype=bool)]
+    assert apart.min() > 15
 
 
 def test_summary_counts_cells() -> None:

@@ -155,8 +155,7 @@ def convert(
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         with run.stage("decide"):
-            proposed, ours = focus.plane, options.map_path is None and options.survey.scorer == "auto"
-            focus = decide(slide, focus, options.fuse, options.write.jobs, progress, correct=ours)
+            focus, composed = _decide(slide, focus, options, progress)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
         slide_file, map_file, record_file = (
             stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths
@@ -168,9 +167,7 @@ def convert(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
             survey=focus.record,
-            output=_facts(written)
-            | {"planes_used": _planes_used(slide, focus, options.fuse)}
-            | composed_facts(slide, focus, options.fuse, proposed),
+            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)} | composed,
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record)
@@ -195,6 +192,21 @@ def _focus(slide: Slide, options: ConvertOptions, progress: Progress | None) -> 
     if options.fuse.method == "hybrid" and (chosen.ties, chosen.scorer) == ("auto", "auto"):
         chosen = replace(chosen, ties="bytes")  # every cell is looked into afterwards
     return survey(slide, chosen, progress)
+
+
+def _decide(
+    slide: Slide, focus: PlaneMap, options: ConvertOptions, progress: Progress | None
+) -> tuple[PlaneMap, dict[str, Any]]:
+    """Return the map with what is done in each cell, and the same for the record."""
+    before = slide.decoded.total()
+    # A map that was given, or a scorer that was asked for, has the last word.
+    ours = options.map_path is None and options.survey.scorer == "auto"
+    decided = decide(slide, focus, options.fuse, options.write.jobs, progress, correct=ours)
+    facts = composed_facts(slide, decided, options.fuse)
+    if decided.recipe:
+        facts["cells_corrected"] = int((decided.plane != focus.plane).sum())
+        facts["tile_planes_decoded"] = slide.decoded.total() - before
+    return decided, {"composed": facts} if facts else {}
 
 
 def _facts(written: Written) -> dict[str, Any]:

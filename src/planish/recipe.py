@@ -71,6 +71,10 @@ class Recipe:
         """Return how many cells have an action."""
         return int((self.action == action).sum())
 
+    def suits(self, plane: NDArray[np.int16]) -> bool:
+        """Whether each cell's plane is among those that it was to be composed of: they may have been edited since."""
+        return bool(((self.lowest <= plane) & (plane <= self.highest)).all())
+
     def check(self, shape: tuple[int, ...], planes: int) -> None:
         """Raise OptionError unless the recipe is for a map of this many cells and planes."""
         for name, most in (
@@ -81,13 +85,21 @@ class Recipe:
             ("overlap", 1),
         ):
             values = getattr(self, name)
-            if values.shape != shape or values.min() < 0 or values.max() > most:
+            if values.shape != shape:
+                raise OptionError(f"plane map: recipe: {name} is {values.shape}, the cell grid is {shape}")
+            if values.min() < 0 or values.max() > most:
                 raise OptionError(
-                    f"plane map: recipe: {name} is {values.shape} of {values.min()} to {values.max()}; "
-                    f"needed is {shape} of 0 to {most}"
+                    f"plane map: recipe: {name} holds {values.min()} to {values.max()}, only 0 to {most} fit"
                 )
         if (self.lowest > self.highest).any():
             raise OptionError("plane map: recipe: lowest is above highest in some cells")
+        if self.method == "feather" and (self.action == Action.FUSE).any():
+            raise OptionError("plane map: recipe: feather fuses no cells, but some are to be fused")
+        if not all(0 <= value < np.inf for value in self.noise):
+            raise OptionError(f"plane map: recipe: noise is {self.noise}; needed are finite numbers of at least 0")
+        for side, cells in enumerate((self.ramp[:, 0], self.ramp[:, -1], self.ramp[0], self.ramp[-1])):
+            if (cells // 3**side % 3).any():
+                raise OptionError(f"plane map: recipe: ramp leads out of the slide at its {SIDES[side]}")
 
     def to_fields(self) -> dict[str, Any]:
         """Return what a JSON file holds; arrays as rows."""
@@ -100,11 +112,12 @@ class Recipe:
         parameters = data["parameters"]
         if not isinstance(data["method"], str) or not isinstance(parameters, dict):
             raise ValueError("recipe: method must be a text and parameters an object")
-        noise = jsonfields.numbers(data["noise"], "recipe: noise")
+        # Where no cell is fused, no noise was looked for.
+        noise = jsonfields.numbers(data["noise"], "recipe: noise") if data["noise"] != [] else ()
         return cls(
             method=data["method"],
             parameters=parameters,
-            noise=tuple(value or 0.0 for value in noise),
+            noise=tuple(float(value or 0) for value in noise),
             **{name: jsonfields.integers(data[name], f"recipe: {name}", kind) for name, kind in _ARRAYS.items()},
         )
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from planish.cli.summary import composed_lines
 from planish.convert import ConvertOptions, convert
 from planish.errors import WriteError
 from planish.focus.options import SurveyOptions
+from planish.focus.survey import survey
+from planish.fuse.flat import flatten
+from planish.fuse.options import FuseOptions
 from planish.phantom.containers import write_container
 from planish.phantom.options import ContainerOptions
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
@@ -65,8 +69,9 @@ def run_demo(folder: Path, *, size: int, seed: int, jobs: int, progress: Progres
     focus = PlaneMap.load(outputs.map)
     with open_slide(files.stack) as stack, open_slide(files.flat) as flat:
         write_heatmap(stack, focus, files.heatmap, overwrite=True)
+        selected = flatten(stack, survey(stack, options.survey), FuseOptions("select"))
         middle = specimen_psnr(stack, phantom.truth, focus, plane=len(stack.planes) // 2)
-        ours = specimen_psnr(flat, phantom.truth, focus)
+        ours, copied = (specimen_psnr(each, phantom.truth, focus) for each in (flat, selected))
     return "\n".join(
         [
             f"z-stack   {files.stack} ({size} × {size} px, {len(phantom.planes)} planes)",
@@ -74,7 +79,9 @@ def run_demo(folder: Path, *, size: int, seed: int, jobs: int, progress: Progres
             f"heatmap   {files.heatmap}",
             f"map       {outputs.map}",
             f"record    {outputs.record_path}",
-            f"truth     flat slide {ours:.1f} dB, middle plane {middle:.1f} dB (PSNR on the specimen)",
+            *composed_lines(options.fuse.method, outputs.record.output["composed"]),
+            f"truth     PSNR on the specimen: {options.fuse.method} {ours:.1f} dB, select {copied:.1f} dB, "
+            f"middle plane {middle:.1f} dB",
         ]
     )
 

@@ -23,22 +23,25 @@ def flat_summary(outputs: Outputs) -> str:
         lines += survey_lines(record.survey)
     fuse = record.arguments["fuse"]
     if composed := record.output.get("composed"):
-        lines += _composed_lines(fuse["method"], composed)
+        lines += composed_lines(fuse["method"], composed)
     elif fuse["method"] != "select":
         lines.append(_method_line(fuse))
     return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record), _done_line(record)])
 
 
-def _composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
+def composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
     """Return what was done with the cells."""
     if why := composed.get("why_no_more"):
         return [f"composed  {method}: all cells copied; {why}"]
-    copied, fused, ramped = (composed[f"cells_{kind}"] for kind in ("copied", "fused", "ramped"))
-    lines = [f"composed  {method}: {copied} cells copied, {fused} fused, {ramped} blended at their borders"]
+    counts = {"copied": "copied", "fused": "fused", "ramped": "blended at their borders"}
+    done = [f"{number} {said}" for kind, said in counts.items() if (number := composed[f"cells_{kind}"])]
+    lines = [f"composed  {method}, {_cells(sum(composed[f'cells_{kind}'] for kind in counts))}: {', '.join(done)}"]
+    if decoded := composed.get("tile_planes_decoded"):
+        lines.append(f"          {decoded} tile-planes decoded to look inside cells")
     if corrected := composed["cells_corrected"]:
-        lines.append(f"          {corrected} got a sharper plane than the byte counts or scores had chosen")
+        lines.append(f"          {_cells(corrected)} got a sharper plane than the survey's")
     if overlapping := len(composed["cells_with_two_planes_sharp"]):
-        lines.append(f"          in {overlapping} of those fused, planes that lie apart are sharp at once")
+        lines.append(f"          in {overlapping} of the cells fused, planes that lie apart are sharp at once")
     return lines
 
 
@@ -82,6 +85,10 @@ def survey_lines(record: SurveyRecord) -> list[str]:
             f"({audit.confidence:.0%} interval {audit.low:.1%} to {audit.high:.1%})"
         )
     return lines
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'' if count == 1 else 's'}"
 
 
 def _method_line(fuse: Mapping[str, Any]) -> str:

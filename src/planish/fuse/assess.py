@@ -223,8 +223,8 @@ def _noise(cells: list[_Cell]) -> tuple[float, float]:
     contrast = highest - lowest
     quiet = scores[:, (contrast <= np.percentile(contrast, 25)) & (highest <= QUIET * lowest)]
     deviation = 1.4826 * np.median(np.abs(quiet - np.median(quiet, axis=0))) if quiet.size else 0.0
-    # The mean of |noise| is √(2/π)·σ; twice its σ², as compression makes it uneven.
-    most = np.pi * np.percentile(lowest, 5) ** 2
+    # The mean of |noise| is √(2/π)·σ; twice its σ², as compression makes it uneven. Missing tiles have none.
+    most = np.pi * np.percentile(lowest[lowest > 0], 5) ** 2 if lowest.any() else 0.0
     return float(deviation), float(min(np.percentile([cell.change.min() for cell in cells], 5), most))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,27 @@ class CellComposer:
             ramp = recipe.ramp_at(row, column, side)
             if ramp:
                 other = int(self._plan.plane[row + down, column + across])
-                pixels = self._into(pixels, level, box, other, side, halfway=ramp == HALF_RAMP)
+                pixels = self._into(pixels, level, box, other, (side,), halfway=ramp == HALF_RAMP)
+        for sides, other in self._corners(row, column):
+            pixels = self._into(pixels, level, box, other, sides)
         return pixels
+
+    def _corners(self, row: int, column: int) -> Iterator[tuple[tuple[int, int], int]]:
+        """Yield the corners of a fused cell at which three fused cells meet one that is not, and that one's plane.
+
+        The cells beside it pass into its plane; without a ramp at the corner, theirs would end at a seam.
+        """
+        for sides in ((0, 2), (0, 3), (1, 2), (1, 3)):
+            (_, across), (down, _) = (NEIGHBOURS[side] for side in sides)
+            beside = (row, column), (row + down, column), (row, column + across)
+            other = row + down, column + across
+            if all(self._is_fused(*cell) for cell in beside) and not self._is_fused(*other):
+                yield sides, int(self._plan.plane[other])
+
+    def _is_fused(self, row: int, column: int) -> bool:
+        action = self._recipe.action
+        inside = 0 <= row < action.shape[0] and 0 <= column < action.shape[1]
+        return inside and bool(action[row, column] == Action.FUSE)
 
     def _fused(self, level: int, row: int, column: int, box: Box) -> NDArray[Any]:
         method = soft_of(self._options, self._plan, self._slide, level, self._recipe)
@@ -69,7 +89,9 @@ class CellComposer:
         window = aligned(self._with_margins(box, row, column, method.margin), method.align, planes)
         recipe = self._recipe
         span = range(int(recipe.lowest[row, column]), int(recipe.highest[row, column]) + 1)
-        fused = method.fuse(Window(planes, window, self._backend, span))
+        # The border of a tile that is missing looks sharp.
+        there = [plane for plane in span if not _blank(planes.read(plane, box))]
+        fused = method.fuse(Window(planes, window, self._backend, there or span))
         return self._backend.get(fused.cropped(Box(box.x - window.x, box.y - window.y, *box[2:])).image)
 
     def _with_margins(self, box: Box, row: int, column: int, margin: int) -> Box:
@@ -77,42 +99,42 @@ class CellComposer:
 
         At other sides the cell passes into its neighbour's plane, and needs no look at it.
         """
-        action = self._recipe.action
         left, right, top, bottom = (
-            margin
-            if 0 <= row + down < action.shape[0]
-            and 0 <= column + across < action.shape[1]
-            and action[row + down, column + across] == Action.FUSE
-            else 0
-            for down, across in NEIGHBOURS
+            margin if self._is_fused(row + down, column + across) else 0 for down, across in NEIGHBOURS
         )
         return Box(box.x - left, box.y - top, box.width + left + right, box.height + top + bottom)
 
     def _into(
-        self, pixels: NDArray[Any], level: int, box: Box, plane: int, side: int, *, halfway: bool
+        self, pixels: NDArray[Any], level: int, box: Box, plane: int, sides: tuple[int, ...], *, halfway: bool = False
     ) -> NDArray[Any]:
-        """Let the cell pass into another plane towards one side."""
+        """Let the cell pass into another plane towards one side, or into a corner of two sides."""
         size = self._slide.levels[level]
-        horizontal = side < 2
-        width = self._options.ramp / (size.downsample_x if horizontal else size.downsample_y) / (2 if halfway else 1)
-        length = box.width if horizontal else box.height
-        count = min(length, max(1, round(width)))
-        # From the border inwards: almost all of the other plane, or half of it, down to almost nothing.
-        share = (np.arange(count, 0, -1, dtype=np.float32) - np.float32(0.5)) / np.float32(count)
-        share *= np.float32(0.5 if halfway else 1.0)
-        first = side in (0, 2)
-        start = 0 if first else length - count
-        share = share if first else share[::-1]
-        strip = (
-            Box(box.x + start, box.y, count, box.height) if horizontal else Box(box.x, box.y + start, box.width, count)
-        )
-        other = self._cached.read_region(level, plane, *strip)
-        part = np.s_[:, start : start + count] if horizontal else np.s_[start : start + count, :]
-        weight = share[None, :, None] if horizontal else share[:, None, None]
-        mixed = pixels[part] + weight * (other.astype(np.float32) - pixels[part])
+        places = [slice(None), slice(None)]
+        weight: NDArray[np.float32] = np.full((1, 1, 1), 0.5 if halfway else 1.0, np.float32)
+        for side in sides:
+            axis = 1 if side < 2 else 0
+            length = pixels.shape[axis]
+            width = self._options.ramp / (size.downsample_y, size.downsample_x)[axis] / (2 if halfway else 1)
+            count = min(length, max(1, round(width)))
+            # From the border inwards: almost all of the other plane, or half of it, down to almost nothing.
+            share = (np.arange(count, 0, -1, dtype=np.float32) - np.float32(0.5)) / np.float32(count)
+            first = side in (0, 2)
+            places[axis] = slice(0, count) if first else slice(length - count, length)
+            weight = weight * np.expand_dims(share if first else share[::-1], (2, 1 - axis))
+        y, x = (place.start or 0 for place in places)
+        part = pixels[tuple(places)]
+        other = self._cached.read_region(level, plane, box.x + x, box.y + y, part.shape[1], part.shape[0])
+        if _blank(other) and not _blank(part):
+            return pixels  # the neighbour's plane is missing here
         blended = pixels.copy()
-        blended[part] = np.rint(mixed).astype(pixels.dtype)
+        blended[tuple(places)] = np.rint(part + weight * (other.astype(np.float32) - part)).astype(pixels.dtype)
         return blended
+
+
+def _blank(pixels: NDArray[Any]) -> bool:
+    """Whether all pixels are one colour, as those of a tile that is missing."""
+    first = pixels[0, 0]
+    return bool((pixels[0] == first).all() and (pixels == first).all())
 
 
 def soft_of(options: Hybrid | Feather, plan: Plan, slide: Slide, level: int, recipe: Recipe) -> Soft:

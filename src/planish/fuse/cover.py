@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +39,36 @@ def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: t
     for cell in vertex_cover(edges):
         action[cell] = Action.RAMP
     last = plane_count - 1
+    # A plane more to either side: what lies between two planes is part of both.
+    lowest = np.where(fused, np.maximum(found.lowest - 1, 0), found.plane).astype(np.int16)
+    highest = np.where(fused, np.minimum(found.highest + 1, last), found.plane).astype(np.int16)
     return Recipe(
         method="hybrid",
         parameters=asdict(options),
         action=action,
         ramp=_ramps(action, edges),
-        # A plane more to either side: what lies between two planes is part of both.
-        lowest=np.where(fused, np.maximum(found.lowest - 1, 0), found.plane).astype(np.int16),
-        highest=np.where(fused, np.minimum(found.highest + 1, last), found.plane).astype(np.int16),
+        lowest=_met(np.minimum, lowest, fused),
+        highest=_met(np.maximum, highest, fused),
         overlap=(fused & (found.highest - found.lowest >= OVERLAP_PLANES)).astype(np.uint8),
         noise=noise,
     )
+
+
+def _met(extreme: np.ufunc, planes: NDArray[np.int16], fused: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Return the planes that fused cells and their fused neighbours reach to: of unlike ranges a border would show."""
+    reached = planes.copy()
+    for axis in (0, 1):
+        here, there = (_but(planes, index, axis) for index in (-1, 0))
+        both = _but(fused, -1, axis) & _but(fused, 0, axis)
+        for view, other in ((_but(reached, -1, axis), there), (_but(reached, 0, axis), here)):
+            view[both] = extreme(view, other)[both]
+    return reached
+
+
+def _but(values: NDArray[Any], index: int, axis: int) -> NDArray[Any]:
+    """Return a view of all but the first or the last along an axis."""
+    kept = slice(None, -1) if index else slice(1, None)
+    return values[kept] if axis == 0 else values[:, kept]
 
 
 def feather_recipe(focus: PlaneMap, options: Feather) -> Recipe:

@@ -96,22 +96,16 @@ def _why_not(slide: Slide) -> str | None:
     return None
 
 
-def composed_facts(slide: Slide, focus: PlaneMap, options: FuseOptions, proposed: NDArray[np.int16]) -> dict[str, Any]:
-    """Return what was done with the cells, for the record; nothing where that was no question.
-
-    `proposed` are the planes before `decide`.
-    """
+def composed_facts(slide: Slide, focus: PlaneMap, options: FuseOptions) -> dict[str, Any]:
+    """Return what is done with the cells, for the record; nothing where that is no question."""
     if options.seam_method() is None:
         return {}
     if focus.recipe is None:
-        return {"composed": {"cells_copied": focus.plane.size, "why_no_more": _why_not(slide)}}
+        return {"cells_copied": focus.plane.size, "why_no_more": _why_not(slide)}
     recipe = focus.recipe
     return {
-        "composed": {
-            "cells_copied": recipe.count(Action.COPY),
-            "cells_fused": recipe.count(Action.FUSE),
-            "cells_ramped": recipe.count(Action.RAMP),
-            "cells_corrected": int((focus.plane != proposed).sum()),
-            "cells_with_two_planes_sharp": np.argwhere(recipe.overlap).tolist(),
-        }
+        "cells_copied": recipe.count(Action.COPY),
+        "cells_fused": recipe.count(Action.FUSE),
+        "cells_ramped": recipe.count(Action.RAMP),
+        "cells_with_two_planes_sharp": np.argwhere(recipe.overlap).tolist(),
     }

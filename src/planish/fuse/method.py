@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -52,14 +52,14 @@ class Window:
         The window, in pixels of the planes.
     backend : Backend
         What to compute with.
-    span : range or None
+    span : sequence of int or None
         The planes to look at; None for all.
     """
 
     planes: Planes
     box: Box
     backend: Backend
-    span: range | None = None
+    span: Sequence[int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

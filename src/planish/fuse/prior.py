@@ -87,11 +87,12 @@ class Prior:
         here = expected == plane
         if not bool(here.any()):
             return None
-        # One pixel's own border stands for a window that expects one plane all over: the same bits, in no time.
-        everywhere = bool(here.all())
-        share = Blur(self.sigma, decimation).of((here[:1, :1] if everywhere else here).astype(np.float32), backend)
+        # Two blocks' own border stands for a window that expects one plane all over: the same bits, in no time.
+        everywhere, corner = bool(here.all()), 2 * decimation
+        seen = here[:corner, :corner] if everywhere else here
+        share = Blur(self.sigma, decimation).of(seen.astype(np.float32), backend)
         if everywhere:
-            share = share + 0 * here
+            share = share[:1, :1] * here
         share *= np.float32(self.weight * (self.noise or 0.0))
         return share
 
