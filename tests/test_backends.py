@@ -93,6 +93,17 @@ def test_variance_is_that_of_an_ellipse(backend: Backend, radii: tuple[float, fl
         assert np.array_equal(found, (exact * (1 / count**2)).astype(np.float32))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("level", [0.001, 0.5, 0.9])
+def test_variance_about_a_grey_level_is_near_to_it_at_any_brightness(
+    backend: Backend, level: float, dtype: Any
+) -> None:
+    top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    image = (level * top + 0.001 * levels(40, 53, dtype=dtype)).astype(dtype)
+    exact = backend.get(backend.variance(backend.put(image), 5, 3))
+    assert near(backend.get(backend.variance(backend.put(image), 5, 3, about=level * top)), exact, 2e-5)
+
+
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 4.0, 20.0])
 def test_gaussian_reaches_four_sigma(backend: Backend, sigma: float) -> None:
     taps = gaussian_kernel(sigma).astype(np.float64)
@@ -192,6 +203,7 @@ def test_blend_is_a_weighted_mean(backend: Backend, scale: float, power: float, 
     ("operation", "scale"),
     [
         (lambda backend, image: backend.variance(image, 5, 3), 1),
+        (lambda backend, image: backend.variance(image, 5, 3, about=0.4), 1),
         (lambda backend, image: backend.gaussian(image, 2.2), 1),
         (lambda backend, image: backend.mean(image, 9), 1),
         (lambda backend, image: backend.median(image), 1),

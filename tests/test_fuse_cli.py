@@ -24,8 +24,9 @@ from planish.cli import main
 from planish.errors import Cancelled, OptionError
 from planish.fuse.stack import fuse_stack
 from planish.fuse.take import TakenSlide, take_planes
-from planish.imagestack import StackOptions, fuse_images
+from planish.imagestack import fuse_images
 from planish.slide.open import open_slide
+from planish.stackoptions import StackOptions
 
 Say = pytest.CaptureFixture[str]
 README = Path(__file__).parents[1] / "README.md"

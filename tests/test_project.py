@@ -25,7 +25,7 @@ ROOMS = [
     ("write",),
     ("report",),
     ("convert",),
-    ("imagestack", "pictures"),
+    ("imagestack", "pictures", "stackfiles", "stackoptions"),
     ("phantom",),
     ("batch",),
     ("serve",),

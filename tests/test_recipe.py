@@ -186,7 +186,9 @@ def test_fused_neighbours_are_fused_of_each_others_planes_and_nobody_elses() -> 
     loss = random.choice([0.0, 2.0], plane.shape).astype(np.float32)
     lowest, highest = plane - random.integers(0, 2, plane.shape), plane + random.integers(0, 2, plane.shape)
     shows = np.zeros((4, 5, 6), np.float32)
-    wants = Assessment(plane, loss, lowest.astype(np.int16), highest.astype(np.int16), shows, 0.0, 0)
+    wants = Assessment(
+        plane, loss, lowest.astype(np.int16), highest.astype(np.int16), np.zeros(plane.shape, np.uint8), shows, 0.0, 0
+    )
     found = hybrid_recipe(9, wants, Hybrid(), (0.1,))
     for row, column in np.ndindex(plane.shape):
         cells = [(row, column), *((row + down, column + across) for down, across in NEIGHBOURS)]

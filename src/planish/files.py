@@ -41,7 +41,8 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_output(path, overwrite=overwrite)
     # A token beside the process number: in a container, a killed run had the same number.
-    temporary = path.with_name(f".planish-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    # Without the name, which may be as long as names can be.
+    temporary = path.with_name(f".planish-{os.getpid()}-{secrets.token_hex(4)}{path.suffix[:8]}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

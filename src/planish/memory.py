@@ -6,7 +6,12 @@ import os
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
-_GROUP_LIMIT, _GROUP_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+_V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
+_GROUPS = (
+    (_V2 / "memory.max", _V2 / "memory.current", "inactive_file"),
+    (_V1 / "memory.limit_in_bytes", _V1 / "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Of Linux's two kinds of groups: limit, use, and the entry of memory.stat that counts files not in use."""
 
 
 def available_memory() -> int | None:
@@ -36,8 +41,17 @@ def _physical() -> int | None:
 
 
 def _of_group() -> int | None:
+    found = [_left(*files) for files in _GROUPS]
+    return min((size for size in found if size is not None), default=None)
+
+
+def _left(limit_file: Path, use_file: Path, idle: str) -> int | None:
+    """Return what a group may still take; of what it has, file contents that are not in use can be freed at once."""
     try:
-        limit, used = (path.read_text(encoding="ascii").strip() for path in (_GROUP_LIMIT, _GROUP_USE))
-        return max(0, int(limit) - int(used)) if limit != "max" else None
+        limit, used = (path.read_text(encoding="ascii").strip() for path in (limit_file, use_file))
+        if limit == "max":
+            return None
+        facts = dict(line.split() for line in (limit_file.parent / "memory.stat").read_text("ascii").splitlines())
+        return max(0, int(limit) - int(used) + int(facts.get(idle, 0)))
     except (OSError, ValueError):
         return None

@@ -6,8 +6,9 @@ What takes long to import is imported where it is used: `planish --help` and wro
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from planish.convert import Selection
     from planish.focus.options import SurveyOptions
     from planish.fuse.options import FuseOptions
+    from planish.report.record import RunRecord
 
 Command = Callable[[Namespace], None]
 
@@ -37,15 +39,18 @@ def info(options: Namespace) -> None:
 
 def flatten(options: Namespace) -> None:
     """Flatten one slide, then say what came of it."""
+    from planish.cli.computer import settled
     from planish.cli.summary import flat_summary
     from planish.convert import ConvertOptions, convert
     from planish.write.tiff import WriteOptions
 
     _check_tiff_name(options.output)
+    survey_options = _survey_options(options)
+    fuse_options, notes = settled(_fuse_options(options.fuse, options))
     chosen = ConvertOptions(
         selection=_selection(options),
-        survey=_survey_options(options),
-        fuse=_fuse_options(options.fuse, options),
+        survey=survey_options,
+        fuse=fuse_options,
         write=WriteOptions(
             mode=options.write,
             quality=options.quality,
@@ -61,25 +66,25 @@ def flatten(options: Namespace) -> None:
     )
     with Bars(quiet=options.quiet) as bars:
         outputs = convert(options.slide, options.output, chosen, bars)
-    if options.json:
-        print(outputs.record.to_json(), end="")
-    elif not options.quiet:
-        print(flat_summary(outputs))
+    _print_result(options, outputs.record, flat_summary(outputs, notes), notes)
 
 
 def fuse(options: Namespace) -> None:
     """Fuse a stack of images, or take its pixels by a depth map."""
+    from planish.cli.computer import settled
     from planish.cli.summary import fused_summary
-    from planish.imagestack import StackOptions, fuse_images
+    from planish.imagestack import fuse_images
+    from planish.stackoptions import StackOptions
     from planish.write.tiff import WriteOptions
 
     for path in (options.output, *([options.depth_map] if options.depth_map else [])):
         _check_tiff_name(path)
-    if options.map and (options.method or options.param):
-        raise OptionError("--map takes pixels as they are: leave out --method and --param, or the map")
+    _check_only_map(options)
+    fuse_options = _fuse_options(options.method or "soft", options)
+    fuse_options, notes = (fuse_options, []) if options.map else settled(fuse_options)
     chosen = StackOptions(
         planes=options.planes,
-        fuse=_fuse_options(options.method or "soft", options),
+        fuse=fuse_options,
         tile_size=options.tile_size,
         map_path=options.map,
         depth_path=options.depth_map,
@@ -88,10 +93,7 @@ def fuse(options: Namespace) -> None:
     )
     with Bars(quiet=options.quiet) as bars:
         fused = fuse_images(options.images, options.output, chosen, bars)
-    if options.json:
-        print(fused.record.to_json(), end="")
-    elif not options.quiet:
-        print(fused_summary(fused))
+    _print_result(options, fused.record, fused_summary(fused, notes), notes)
 
 
 def heatmap(options: Namespace) -> None:
@@ -148,6 +150,30 @@ def _check_tiff_name(path: Path) -> None:
     # Of a folder, that it is one is said elsewhere.
     if path.suffix.lower() not in TIFF_NAMES and not path.is_dir():
         raise OptionError(f"{path}: planish writes TIFF; give a name that ends in {', '.join(TIFF_NAMES)}")
+
+
+def _check_only_map(options: Namespace) -> None:
+    """Raise OptionError where a depth map is to be applied, and something that only fusing needs was given, too."""
+    given = {
+        "--method": options.method,
+        "--param": options.param,
+        "--tile-size": options.tile_size is not None,
+        "--backend": options.backend != "auto",
+        "--depth-map": options.depth_map,
+    }
+    if options.map and any(given.values()):
+        named = ", ".join(name for name, value in given.items() if value)
+        raise OptionError(f"--map takes pixels as they are: leave out {named}, or the map")
+
+
+def _print_result(options: Namespace, record: RunRecord, summary: str, notes: Sequence[str]) -> None:
+    if options.json:
+        print(record.to_json(), end="")
+        if not options.quiet:
+            # The record names what did compute.
+            print("".join(f"planish: {note}\n" for note in notes), end="", file=sys.stderr)
+    elif not options.quiet:
+        print(summary)
 
 
 def _selection(options: Namespace) -> Selection:

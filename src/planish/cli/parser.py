@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from planish._version import __version__
-from planish.cli import commands
+from planish.cli import commands, values
 from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
 from planish.fuse.methods import PIXEL_METHODS
 from planish.fuse.options import METHODS
-from planish.model import Box
 
 _FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
 _SIGNED = ("--planes", "--region")
@@ -154,14 +151,14 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("part of the slide")
     group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
-    group.add_argument("--region", type=_region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
+    group.add_argument("--region", type=values.region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
     _add_planes(group)
 
 
 def _add_planes(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--planes",
-        type=_planes,
+        type=values.planes,
         default=(None, None),
         metavar="A:B",
         help="planes A to B - 1, counted from 0, the lowest; write it --planes=A:B; either may be left out",
@@ -190,7 +187,7 @@ def _add_survey(parser: argparse.ArgumentParser) -> None:
 def _add_fusing(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--param",
-        type=_parameter,
+        type=values.parameter,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -218,7 +215,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 
 def _add_quality(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--quality", type=_quality, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)"
+        "--quality", type=values.quality, metavar="Q", help="JPEG quality 1 to 100 (the source's tables, else 90)"
     )
 
 
@@ -235,40 +232,3 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _region(text: str) -> Box:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole pixels, e.g. 0,0,4096,4096") from None
-    return Box(x, y, width, height)
-
-
-def _planes(text: str) -> tuple[int | None, int | None]:
-    first, colon, stop = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        ends = int(first) if first else None, int(stop) if stop else None
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not A:B, e.g. 2:7 for planes 2 to 6") from None
-    if min(end or 0 for end in ends) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: planes count from 0, the lowest; negative ones do not exist")
-    return ends
-
-
-def _parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, e.g. sigma=3")
-    try:
-        return name, ast.literal_eval(value.strip())
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return name, value
-
-
-def _quality(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JPEG quality, 1 to 100")
-    return int(text)

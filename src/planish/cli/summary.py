@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from planish.report.record import RunRecord
 
 
-def flat_summary(outputs: Outputs) -> str:
-    """Return where the files of a flattened slide lie, and what was done."""
+def flat_summary(outputs: Outputs, notes: Sequence[str] = ()) -> str:
+    """Return where the files of a flattened slide lie, what was done, and notes beside those of the record."""
     record, lines = outputs.record, [f"slide     {outputs.slide}", f"map       {outputs.map}"]
     lines.append(f"record    {outputs.record_path}")
     if record.survey:
@@ -26,7 +26,7 @@ def flat_summary(outputs: Outputs) -> str:
         lines += composed_lines(fuse["method"], composed)
     elif fuse["method"] != "select":
         lines.append(_method_line(fuse))
-    return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record), _done_line(record)])
+    return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record, notes), _done_line(record)])
 
 
 def composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
@@ -45,8 +45,8 @@ def composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def fused_summary(fused: FusedImage) -> str:
-    """Return where a fused image lies, and what it was made of."""
+def fused_summary(fused: FusedImage, notes: Sequence[str] = ()) -> str:
+    """Return where a fused image lies, what it was made of, and notes beside those of the record."""
     record = fused.record
     lines = [f"image     {fused.path}"]
     if fused.depth_path:
@@ -58,7 +58,7 @@ def fused_summary(fused: FusedImage) -> str:
         lines.append(_method_line(output))
     else:
         lines.append(f"pixels    from {output['planes_used']} of the planes, by the depth map")
-    return "\n".join([*lines, *_note_lines(record), _done_line(record)])
+    return "\n".join([*lines, *_note_lines(record, notes), _done_line(record)])
 
 
 def picture_summary(picture: Picture) -> str:
@@ -108,5 +108,5 @@ def _tile_lines(output: Mapping[str, Any]) -> list[str]:
     return [f"tiles     {copied} copied ({output.get('bytes_copied', 0):,} bytes), {encoded} encoded"]
 
 
-def _note_lines(record: RunRecord) -> list[str]:
-    return [f"note      {note}" for note in record.source.get("notes", ())]
+def _note_lines(record: RunRecord, more: Sequence[str] = ()) -> list[str]:
+    return [f"note      {note}" for note in (*record.source.get("notes", ()), *more)]

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.fuse.backend import Array, gaussian_kernel, half_widths
-from planish.fuse.host import NOTHING
+from planish.fuse.backend import NOTHING, Array, gaussian_kernel, half_widths
 
 CROSS = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 """Of whole numbers, which makes both libraries add in float64."""
@@ -58,8 +57,8 @@ class ArrayBackend:
         grey += np.float32(0.114) * blue.astype(np.float32)
         return grey
 
-    def variance(self, image: Array, radius_x: float, radius_y: float, *, exact: bool = True) -> Array:
-        """Return the variance from sums of x and x² in float64: exact for integers."""
+    def variance(self, image: Array, radius_x: float, radius_y: float, *, about: float | None = None) -> Array:
+        """Return the variance from sums of x and x² in float64, whatever `about` is."""
         widths = half_widths(radius_x, radius_y)
         footprint = np.zeros((2 * len(widths) - 1, 2 * widths[0] + 1))
         for dy, width in enumerate(widths):
@@ -161,7 +160,7 @@ class ArraySharpest:
 
 
 class ArrayBlend:
-    """See `planish.fuse.backend.Blend`; weights as in `planish.fuse.host.HostBlend`."""
+    """See `planish.fuse.backend.Blend`; weights as in `planish.fuse.gather.HostBlend`."""
 
     def __init__(
         self, xp: Any, shape: tuple[int, int, int], dtype: np.dtype[Any], power: float, *, depth: bool

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.focus.grid import Blocks, CellGrid
-from planish.focus.measures import luma
-from planish.fuse.host import HostBackend
-from planish.fuse.method import Window
-from planish.fuse.planes import ArrayPlanes
-from planish.fuse.soft import Soft
-from planish.model import Box
+from planish.fuse.parts import Cell, PartScores
 from planish.planemap import PlaneMap
 from planish.recipe import NEIGHBOURS
 from planish.slide.base import Slide
 from planish.threads import Progress, in_threads
 
-PARTS = 4
-"""Parts of a cell along each side."""
-DOWNSAMPLE = 4.0
-"""Level-0 pixels per pixel that is scored: there, scores agree best with the plane of least error."""
 NOISE_BLOCKS = 16
 """Blocks of cells from which the noise of the scores is estimated."""
 CONTRAST = 0.2
@@ -34,8 +21,10 @@ NOISE_WIDTH = 3.0
 """Standard deviations of the noise that are taken off."""
 QUIET = 1.5
 """Times its least score that a part may reach on any plane to count as quiet: in tissue without glass none is."""
-FUSED = Soft(sigma=2.0, fine_sigma=0.5)
-"""What cells are compared with, on the scored level."""
+APART = 2
+"""Planes that lie between what parts of a cell want where they show different structures; on a slope it is 1."""
+VALLEY = 0.25
+"""Share of a part's contrast by which its scores must fall between two planes that are both sharp."""
 _AT_SIDE = (np.s_[:, 0], np.s_[:, -1], np.s_[0, :], np.s_[-1, :])
 """The parts of a cell at each side."""
 
@@ -53,6 +42,8 @@ class Assessment:
         noise taken off.
     lowest, highest : ndarray of int16, (rows, columns)
         First and last of the planes that any of its parts wants.
+    overlap : ndarray of uint8, (rows, columns)
+        1 where two planes are sharp that lie apart: for different parts, or for one that is less sharp between them.
     shows : ndarray of float32, (4, rows, columns)
         At each of `planish.recipe.SIDES`, the difference of sharpness between its plane and its neighbour's.
     noise : float
@@ -65,6 +56,7 @@ class Assessment:
     loss: NDArray[np.float32]
     lowest: NDArray[np.int16]
     highest: NDArray[np.int16]
+    overlap: NDArray[np.uint8]
     shows: NDArray[np.float32]
     noise: float
     decoded: int
@@ -92,7 +84,7 @@ def assess(
     per cell and plane), and 26 bytes a cell.
     """
     before = slide.decoded.total()
-    scores = _PartScores.of(slide, focus)
+    scores = PartScores.of(slide, focus)
     wanted = np.unique(scores.block_of(*np.nonzero(focus.specimen)))
     some = wanted[:: max(1, len(wanted) // NOISE_BLOCKS)][:NOISE_BLOCKS].tolist()
     sample = {number: list(scores.block(number)) for number in some}
@@ -106,115 +98,7 @@ def assess(
     return found.assessment(slide.decoded.total() - before)
 
 
-class _Cell(NamedTuple):
-    """What is known of a cell on the scored level.
-
-    Attributes
-    ----------
-    row, column : int
-        Its place in the cell grid.
-    scores : ndarray of float32, (planes, PARTS, PARTS)
-        Sharpness of its parts, in grey levels of 255.
-    change : ndarray of float32, (planes,)
-        Mean squared difference between a plane and the fused picture, in (grey levels of 255)².
-    """
-
-    row: int
-    column: int
-    scores: NDArray[np.float32]
-    change: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _PartScores:
-    """Scores of the parts of cells, one storage tile of a level at a time."""
-
-    slide: Slide
-    specimen: NDArray[np.bool_]
-    level: int
-    blocks: Blocks
-    shrink: int
-
-    @classmethod
-    def of(cls, slide: Slide, focus: PlaneMap) -> _PartScores:
-        """Take the coarsest level that is fine enough."""
-        level = max(i for i, size in enumerate(slide.levels) if size.downsample_x <= DOWNSAMPLE * 1.05)
-        grid = CellGrid(focus.cell_width, focus.cell_height, focus.columns, focus.rows)
-        shrink = max(1, round(DOWNSAMPLE / slide.levels[level].downsample_x))
-        return cls(slide, focus.specimen, level, Blocks.of(grid, slide.levels[level]), shrink)
-
-    def block_of(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the numbers of the blocks that hold cells."""
-        return rows // self.blocks.down * self.blocks.columns + columns // self.blocks.across
-
-    def row(self, numbers: NDArray[np.intp], known: Mapping[int, list[_Cell]]) -> list[_Cell]:
-        """Return the cells of a row of blocks, some of them known already."""
-        return [cell for number in numbers.tolist() for cell in known.get(number) or self.block(number)]
-
-    def block(self, number: int) -> Iterator[_Cell]:
-        """Yield row, column and scores, (planes, PARTS, PARTS), of the specimen cells of a block."""
-        block_row, block_column = divmod(number, self.blocks.columns)
-        box = self.blocks.box(block_column, block_row)
-        unit = np.float32(255 / np.iinfo(self.slide.dtype).max)
-        greys = [
-            _shrunk(luma(self.slide.read_region(self.level, plane, *box)), self.shrink) * unit
-            for plane in range(len(self.slide.planes))
-        ]
-        detail = np.stack([cv2.absdiff(cv2.blur(grey, (5, 5)), grey) for grey in greys])
-        change = np.square(np.stack(greys) - _fused(greys))
-        rows = slice(block_row * self.blocks.down, (block_row + 1) * self.blocks.down)
-        columns = slice(block_column * self.blocks.across, (block_column + 1) * self.blocks.across)
-        origin = np.array([rows.start, columns.start])
-        for row, column in (np.argwhere(self.specimen[rows, columns]) + origin).tolist():
-            x, y, width, height = self.blocks.cell_box(column, row)
-            down = _borders(y - box.y, height, self.shrink, detail.shape[1])
-            across = _borders(x - box.x, width, self.shrink, detail.shape[2])
-            inside = (slice(None), _pixels(down, detail.shape[1]), _pixels(across, detail.shape[2]))
-            yield _Cell(row, column, _means(detail, down, across, inside), change[inside].mean(axis=(1, 2)))
-
-
-def _fused(greys: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return what fusing all planes makes of a block, (height, width)."""
-    planes = ArrayPlanes([grey[..., None] for grey in greys])
-    height, width = greys[0].shape
-    image: NDArray[np.float32] = FUSED.fuse(Window(planes, Box(0, 0, width, height), HostBackend())).image[..., 0]
-    return image
-
-
-def _borders(start: int, length: int, shrink: int, limit: int) -> NDArray[np.intp]:
-    """Return the first pixel of each part along one axis, and the end."""
-    borders = np.linspace(start / shrink, (start + length) / shrink, PARTS + 1).round().astype(np.intp)
-    return np.clip(borders, 0, limit)
-
-
-def _pixels(borders: NDArray[np.intp], limit: int) -> slice:
-    """Return the pixels of a cell along one axis, one at least: its only one may have been shrunk away."""
-    first = min(int(borders[0]), limit - 1)
-    return slice(first, max(int(borders[-1]), first + 1))
-
-
-def _means(
-    detail: NDArray[Any], down: NDArray[np.intp], across: NDArray[np.intp], inside: tuple[slice, ...]
-) -> NDArray[np.float32]:
-    """Return the mean detail of each part, (planes, PARTS, PARTS); the cell's where it has fewer pixels than parts."""
-    heights, widths = np.diff(down), np.diff(across)
-    means, cell = np.empty((len(detail), PARTS, PARTS), np.float32), detail[inside]
-    if heights.min() > 0 and widths.min() > 0:
-        sums = np.add.reduceat(np.add.reduceat(cell, down[:-1] - down[0], axis=1), across[:-1] - across[0], axis=2)
-        means[:] = sums / (heights[:, None] * widths)
-    else:
-        means[:] = cell.mean(axis=(1, 2))[:, None, None]
-    return means
-
-
-def _shrunk(grey: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    if factor == 1:
-        return grey
-    size = max(1, grey.shape[1] // factor), max(1, grey.shape[0] // factor)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _noise(cells: list[_Cell]) -> tuple[float, float]:
+def _noise(cells: list[Cell]) -> tuple[float, float]:
     """Return what noise alone does to scores and pixels: see `_Found`."""
     if not cells:
         return 0.0, 0.0
@@ -226,6 +110,14 @@ def _noise(cells: list[_Cell]) -> tuple[float, float]:
     # The mean of |noise| is √(2/π)·σ; twice its σ², as compression makes it uneven. Missing tiles have none.
     most = np.pi * np.percentile(lowest[lowest > 0], 5) ** 2 if lowest.any() else 0.0
     return float(deviation), float(min(np.percentile([cell.change.min() for cell in cells], 5), most))
+
+
+def _valley(scores: NDArray[np.float32], least: float) -> NDArray[np.bool_]:
+    """Return where scores, (planes, …), have two peaks, and a valley between them."""
+    before = np.maximum.accumulate(scores, axis=0)
+    after = np.maximum.accumulate(scores[::-1], axis=0)[::-1]
+    contrast = np.ptp(scores, axis=0)
+    return np.asarray((contrast > least) & ((np.minimum(before, after) - scores).max(axis=0) > VALLEY * contrast))
 
 
 class _Found:
@@ -250,10 +142,11 @@ class _Found:
         self._plane = focus.plane.copy()
         self._loss = np.zeros(focus.plane.shape, np.float32)
         self._lowest, self._highest = focus.plane.copy(), focus.plane.copy()
+        self._overlap = np.zeros(focus.plane.shape, np.uint8)
         self._shows = np.zeros((4, *focus.plane.shape), np.float32)
-        self._waiting: list[_Cell] = []
+        self._waiting: list[Cell] = []
 
-    def add(self, cells: list[_Cell]) -> None:
+    def add(self, cells: list[Cell]) -> None:
         """Take a row of blocks, and judge the borders of the one above, whose neighbours are known now."""
         for cell in cells:
             self._judge(*cell)
@@ -263,7 +156,7 @@ class _Found:
     def assessment(self, decoded: int) -> Assessment:
         """Return it."""
         self._judge_borders()
-        arrays = (self._plane, self._loss, self._lowest, self._highest, self._shows)
+        arrays = (self._plane, self._loss, self._lowest, self._highest, self._overlap, self._shows)
         return Assessment(*arrays, self._noise, decoded)
 
     def _judge(self, row: int, column: int, scores: NDArray[np.float32], change: NDArray[np.float32]) -> None:
@@ -272,11 +165,13 @@ class _Found:
         if self._correct and whole.max() > whole[own] + self._noise:
             own = int(whole.argmax())
             self._plane[row, column] = own
-        top = scores.max(axis=0)
         self._loss[row, column] = np.sqrt(max(0.0, change[own] - self._least))
-        telling = top - scores.min(axis=0) > CONTRAST + NOISE_WIDTH * self._noise
-        best = np.append(scores.argmax(axis=0)[telling], own)
+        least = CONTRAST + NOISE_WIDTH * self._noise
+        wanted = scores.argmax(axis=0)[np.ptp(scores, axis=0) > least]
+        best = np.append(wanted, own)
         self._lowest[row, column], self._highest[row, column] = best.min(), best.max()
+        apart = np.diff(np.unique(wanted)) >= APART
+        self._overlap[row, column] = apart.any() or _valley(scores, least).any()
 
     def _judge_borders(self) -> None:
         plane = self._plane

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
+
+import numpy as np
 
 from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend, gaussian_radius
-from planish.fuse.method import padded, positive
+from planish.fuse.checks import sigma_of_blur
+from planish.fuse.method import padded
 
 DECIMATIONS = (1, 2, 4, 8)
 
@@ -19,7 +23,7 @@ class Blur:
     Attributes
     ----------
     sigma : float
-        Standard deviation in pixels; 0 for none.
+        Standard deviation in pixels, at most 1000; 0 for none.
     decimation : int
         D: 1 blurs the image itself; 2, 4 or 8 blur the means of D × D pixels, then enlarge. That takes a share of the
         time, and the small blur has the standard deviation √(σ² − (D² − 1)/12 − D²/6)/D: averaging and enlarging
@@ -35,23 +39,11 @@ class Blur:
     decimation: int = 1
 
     def __post_init__(self) -> None:
-        positive("sigma", self.sigma, zero=True)
-        if not isinstance(self.decimation, int) or self.decimation not in DECIMATIONS:
-            raise OptionError(f"decimation={self.decimation!r}: choose 1 (exact), 2, 4 or 8")
-        if self.decimation > 1 and self.sigma**2 <= self._own_variance:
-            raise OptionError(
-                f"decimation={self.decimation}: blurs more than sigma={self.sigma} does; choose sigma above "
-                f"{sqrt(self._own_variance):.1f}, or decimation=1"
-            )
-
-    @property
-    def _own_variance(self) -> float:
-        """What averaging blocks and enlarging them adds, in pixels²."""
-        return (self.decimation**2 - 1) / 12 + self.decimation**2 / 6
+        check_blur("sigma", self.sigma, self.decimation)
 
     @property
     def _small_sigma(self) -> float:
-        return sqrt(self.sigma**2 - self._own_variance) / self.decimation
+        return sqrt(self.sigma**2 - _own_variance(self.decimation)) / self.decimation
 
     @property
     def reach(self) -> int:
@@ -67,3 +59,21 @@ class Blur:
         small = backend.shrink(padded(image, self.decimation, backend), self.decimation)
         grown = backend.grow(backend.gaussian(small, self._small_sigma), self.decimation)
         return grown[: image.shape[0], : image.shape[1]]
+
+
+def check_blur(option: str, sigma: Any, decimation: Any) -> None:
+    """Raise OptionError, naming the option that σ stands for, unless the two make a `Blur`."""
+    sigma_of_blur(option, sigma, zero=True)
+    if isinstance(decimation, bool) or not isinstance(decimation, int | np.integer) or decimation not in DECIMATIONS:
+        raise OptionError(f"decimation={decimation!r}: choose 1 (exact), 2, 4 or 8")
+    own = _own_variance(int(decimation))
+    if decimation > 1 and sigma**2 <= own:
+        raise OptionError(
+            f"decimation={decimation}: blurs more than {option}={sigma} does; choose {option} above {sqrt(own):.1f}, "
+            "or decimation=1"
+        )
+
+
+def _own_variance(decimation: int) -> float:
+    """Return what averaging blocks and enlarging them adds, in pixels²."""
+    return (decimation**2 - 1) / 12 + decimation**2 / 6

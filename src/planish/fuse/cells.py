@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,7 @@ class CellComposer:
         self._slide, self._plan, self._options, self._backend = slide, plan, options, backend
         self._recipe: Recipe = plan.recipe
         self._cached = CachedSlide(slide, CACHE_BYTES)
+        self._turn = threading.Lock()
 
     def image(self, level: int, row: int, column: int) -> NDArray[Any]:
         """Return the pixels of a cell on a level, (height, width, channels)."""
@@ -91,7 +94,9 @@ class CellComposer:
         span = range(int(recipe.lowest[row, column]), int(recipe.highest[row, column]) + 1)
         # The border of a tile that is missing looks sharp.
         there = [plane for plane in span if not _blank(planes.read(plane, box))]
-        fused = method.fuse(Window(planes, window, self._backend, there or span))
+        # A GPU takes one cell at a time: each thread's would need its share of the card's memory.
+        with self._turn if self._backend.name == "cupy" else nullcontext():
+            fused = method.fuse(Window(planes, window, self._backend, there or span))
         return self._backend.get(fused.cropped(Box(box.x - window.x, box.y - window.y, *box[2:])).image)
 
     def _with_margins(self, box: Box, row: int, column: int, margin: int) -> Box:

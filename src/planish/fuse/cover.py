@@ -15,8 +15,6 @@ from planish.planemap import PlaneMap
 from planish.recipe import FULL_RAMP, HALF_RAMP, NEIGHBOURS, NO_RAMP, Action, Recipe
 
 Cell: TypeAlias = tuple[int, int]
-OVERLAP_PLANES = 2
-"""Planes by which the parts of a cell lie apart where structures overlap; neighbouring planes are one slope."""
 
 
 def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: tuple[float, ...]) -> Recipe:
@@ -49,7 +47,7 @@ def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: t
         ramp=_ramps(action, edges),
         lowest=_met(np.minimum, lowest, fused),
         highest=_met(np.maximum, highest, fused),
-        overlap=(fused & (found.highest - found.lowest >= OVERLAP_PLANES)).astype(np.uint8),
+        overlap=np.where(fused, found.overlap, 0).astype(np.uint8),
         noise=noise,
     )
 

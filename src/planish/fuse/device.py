@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from planish.errors import OptionError
 from planish.fuse import kernels
 from planish.fuse.arrays import ArrayBackend, ArrayBlend, ArraySharpest
-from planish.fuse.backend import Array, Backend, half_widths
-from planish.fuse.host import NOTHING
+from planish.fuse.backend import NOTHING, Array, Backend, half_widths
 
 ROW_THREADS = 128
 """Threads of a block of the kernel `rows`."""
@@ -74,8 +73,8 @@ class DeviceBackend(ArrayBackend):
     def _rgb_grey(self, red: Array, green: Array, blue: Array) -> Array:
         return self._kernels.luma(red, green, blue)
 
-    def variance(self, image: Array, radius_x: float, radius_y: float, *, exact: bool = True) -> Array:
-        """Return the variance from sums of x and x², of integers in integers."""
+    def variance(self, image: Array, radius_x: float, radius_y: float, *, about: float | None = None) -> Array:
+        """Return the variance from sums in integers, or of floats in float64, whatever `about` is."""
         image = self.xp.ascontiguousarray(image)
         widths = np.array(half_widths(radius_x, radius_y), np.int32)
         count = int(2 * (2 * widths + 1).sum() - (2 * widths[0] + 1))

@@ -50,6 +50,8 @@ class FusedSlide(Slide):
         method.check(SlidePlanes(slide))
         self._prepared: dict[int, Method] = {}
         self._preparing = threading.Lock()
+        # A GPU takes one block at a time: each thread's would need its share of the card's memory.
+        self._turnstile = threading.Lock() if self._backend.name == "cupy" else nullcontext()
         row = max(_ROW_BYTES, slide.levels[0].width * slide.levels[0].tile_height * self._pixel_bytes)
         self._blocks = BlockCache(2 * row)
 
@@ -81,10 +83,8 @@ class FusedSlide(Slide):
             if level not in self._prepared:
                 size = self.levels[level]
                 method = self.method.at(size.downsample_x, size.downsample_y)
-                method.check(planes)
                 self._prepared[level] = method.prepare(planes, self._backend)
-        # A GPU takes one block at a time: each thread's would need its share of the card's memory.
-        with self._preparing if self._backend.name == "cupy" else nullcontext():
+        with self._turnstile:
             image: NDArray[Any] = fuse_box(planes, self._prepared[level], box, self._backend).image
         return image
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planish.fuse.method import positive
+from planish.fuse.checks import positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Hybrid:
         exponent of the weights, weight of the plane map.
     """
 
-    tau: float = 1.1
+    tau: float = 1.2
     edge: float = 0.5
     ramp: int = 16
     sigma: float = 8.0

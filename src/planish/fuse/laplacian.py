@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend, Sharpest, gaussian_radius
-from planish.fuse.method import Fused, Method, Window, positive
+from planish.fuse.checks import sigma_of_blur, whole
+from planish.fuse.method import Fused, Method, Window
 
 MOST_LEVELS = 10
 """Of a pyramid; one pixel of its top stands for 1024 × 1024 of the image."""
@@ -35,21 +35,27 @@ class Laplacian(Method):
     Notes
     -----
     It mixes planes, so its pixels have no single source. Integers are rounded and held within their dtype's range.
-    Each channel beyond the first takes 2.6 float images more than `float_planes` says.
     """
 
     name: ClassVar[str] = "laplacian"
     visits: ClassVar[int] = 1
-    float_planes: ClassVar[int] = 8
-    channel_planes: ClassVar[int] = 3
 
     levels: int = 5
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.levels, int | np.integer) or not 1 <= self.levels <= MOST_LEVELS:
-            raise OptionError(f"levels={self.levels!r}: needs a whole number from 1 to {MOST_LEVELS}")
-        positive("sigma", self.sigma)
+        whole("levels", self.levels, 1, MOST_LEVELS)
+        sigma_of_blur("sigma", self.sigma)
+
+    @property
+    def float_planes(self) -> float:
+        """The best coefficients and their energy on all levels, and a plane's own while they are made."""
+        return 8
+
+    @property
+    def channel_planes(self) -> float:
+        """The same without the energy."""
+        return 3
 
     @property
     def margin(self) -> int:
@@ -68,15 +74,15 @@ class Laplacian(Method):
     def fuse(self, window: Window) -> Fused:
         """Visit each plane once, holding each level's best coefficients and the sum of the bases."""
         backend, (height, width, channels) = window.backend, window.shape
-        count, *whole, _ = window.planes.shape
+        _, *full, _ = window.planes.shape
         best = [
             backend.sharpest(-(-height // 2**level), -(-width // 2**level), channels, np.dtype(np.float32))
-            for level in range(min(self.levels, (max(whole) - 1).bit_length()))
+            for level in range(min(self.levels, (max(full) - 1).bit_length()))
         ]
         base: Array = 0
         for plane, pixels in window.read():
             base = base + self._offer(pixels.astype(np.float32, copy=False), plane, best, backend)
-        fused = base / np.float32(count)
+        fused = base / np.float32(len(window.numbers))
         while best:
             detail = best.pop().image
             fused = backend.xp.add(detail, backend.expand(fused, detail.shape[:2]), out=detail)

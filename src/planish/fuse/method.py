@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from planish.fuse.planes import Planes
 from planish.model import Box
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fused:
     """One sharp image out of focal planes.
 
@@ -32,6 +32,9 @@ class Fused:
     image: Array
     plane_index: Array | None = None
     depth: Array | None = None
+
+    def __repr__(self) -> str:
+        return f"Fused({described(vars(self))})"
 
     def cropped(self, inner: Box) -> Fused:
         """Return a box of it."""
@@ -53,7 +56,7 @@ class Window:
     backend : Backend
         What to compute with.
     span : sequence of int or None
-        The planes to look at; None for all.
+        The planes to look at, lowest first; None for all.
     """
 
     planes: Planes
@@ -66,9 +69,14 @@ class Window:
         """Height, width and channels of the window."""
         return self.box.height, self.box.width, self.planes.shape[3]
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The planes to look at."""
+        return range(self.planes.shape[0]) if self.span is None else self.span
+
     def read(self) -> Iterator[tuple[int, Array]]:
         """Visit each plane once: yield its number and its pixels, (height, width, C), on the backend."""
-        for plane in self.span or range(self.planes.shape[0]):
+        for plane in self.numbers:
             yield plane, self.backend.put(self.planes.read(plane, self.box))
 
 
@@ -82,17 +90,31 @@ class Method(ABC):
         As users name it.
     visits : int
         How often each plane of a tile is read.
-    float_planes : int
-        float32 images of the size of a window held at once for one channel (a float64 one counts as two), beside
-        the planes' own pixels and the result.
-    channel_planes : int
-        The same for each further channel.
+    has_depth : bool
+        Whether it can tell the plane or the depth of each pixel.
     """
 
     name: ClassVar[str]
     visits: ClassVar[int]
-    float_planes: ClassVar[int]
-    channel_planes: ClassVar[int] = 1
+    has_depth: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def float_planes(self) -> float:
+        """How many float32 images of a window's size are held at once for one channel (a float64 one counts as two).
+
+        Beside the planes' own pixels and the result.
+        """
+
+    @property
+    def channel_planes(self) -> float:
+        """The same for each further channel."""
+        return 1
+
+    @property
+    def map_bytes(self) -> int:
+        """Bytes of a pixel of the result beside its channels: of its plane's number or its depth."""
+        return 2 if self.has_depth else 0
 
     @property
     @abstractmethod
@@ -105,18 +127,18 @@ class Method(ABC):
         return 1
 
     @property
-    def windows(self) -> dict[str, int]:
-        """Sizes in pixels, by option, which must not exceed the image's."""
+    def windows(self) -> dict[str, tuple[int, int]]:
+        """Widths and heights in pixels, by option, which must not exceed the image's."""
         return {}
 
     def check(self, planes: Planes) -> None:
         """Raise OptionError where the options do not fit the planes."""
-        limit = min(planes.shape[1:3])
-        for option, size in self.windows.items():
-            if size > limit:
+        _, height, width, _ = planes.shape
+        for option, (wide, high) in self.windows.items():
+            if wide > width or high > height:
                 raise OptionError(
-                    f"{option}: makes a window of {size} px, larger than the image, which is "
-                    f"{planes.shape[2]} × {planes.shape[1]} px; at most {limit} px fit"
+                    f"{option}: makes a window of {wide} × {high} px, larger than the image, which is "
+                    f"{width} × {height} px"
                 )
 
     def at(self, downsample_x: float, downsample_y: float) -> Self:
@@ -132,20 +154,24 @@ class Method(ABC):
         """Fuse a window, of its size, on its backend; pixels nearer to its inner edges than `margin` are not exact."""
 
 
-def positive(option: str, value: float, *, zero: bool = False) -> None:
-    """Raise OptionError unless the value is a finite number above 0, or at least 0."""
-    if not _is_number(value) or not (value >= 0 if zero else value > 0):
-        raise OptionError(f"{option}={value!r}: needs a number {'of at least' if zero else 'above'} 0")
+def take_sharpest(window: Window, measure: Callable[[Array, Backend], Array]) -> Fused:
+    """Take each pixel from the plane where its measure, (height, width) float32, is largest, of equal ones the lowest.
+
+    Visits each plane once, holding the best measure and one plane's own.
+    """
+    height, width, channels = window.shape
+    best = window.backend.sharpest(height, width, channels, window.planes.dtype)
+    for plane, pixels in window.read():
+        best.add(measure(pixels, window.backend), pixels, plane)
+    return Fused(best.image, best.index)
 
 
-def odd(option: str, value: int, *, least: int = 3) -> None:
-    """Raise OptionError unless the value is an odd whole number of at least `least`."""
-    if not isinstance(value, int | np.integer) or value % 2 == 0 or value < least:
-        raise OptionError(f"{option}={value!r}: needs an odd whole number of at least {least}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
+def described(parts: Mapping[str, Any]) -> str:
+    """Return names and values in short: of arrays the shape and the dtype."""
+    return ", ".join(
+        f"{name}={f'<{part.dtype} {part.shape}>' if hasattr(part, 'dtype') else repr(part)}"
+        for name, part in parts.items()
+    )
 
 
 def padded(image: Array, factor: int, backend: Backend) -> Array:

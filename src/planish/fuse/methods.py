@@ -28,7 +28,7 @@ def make_method(method: str | Method, **parameters: Any) -> Method:
         if parameters:
             raise OptionError(f"{', '.join(parameters)}: give parameters either here or in the {method.name} options")
         return method
-    if method not in PIXEL_METHODS:
+    if not isinstance(method, str) or method not in PIXEL_METHODS:
         raise OptionError(f"method={method!r}: choose one of {', '.join(PIXEL_METHODS)}")
     kind = PIXEL_METHODS[method]
     known = [option.name for option in fields(kind)]

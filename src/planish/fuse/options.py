@@ -41,7 +41,7 @@ class FuseOptions:
         if self.method not in METHODS:
             raise OptionError(f"unknown fusion method {self.method!r}; available: {', '.join(METHODS)}")
         if self.method == "select" and self.parameters:
-            raise OptionError(f"{', '.join(self.parameters)}: --fuse select takes no parameters")
+            raise OptionError(f"{', '.join(self.parameters)}: select takes no parameters")
         self.seam_method()
         self.pixel_method(None)
 

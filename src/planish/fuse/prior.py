@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend, gaussian_radius
 from planish.fuse.blur import DECIMATIONS, Blur
-from planish.fuse.method import positive
+from planish.fuse.checks import positive, sigma_of_blur, within
 from planish.model import Box
+
+MOST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +28,9 @@ class Prior:
     cell_width, cell_height : float
         Size of a cell in pixels; 1 where the map has the image's size.
     weight : float
-        κ: how many times the noise of the measure the expected plane is given in advance.
+        κ, 0 … 10⁶: how many times the noise of the measure the expected plane is given in advance.
     sigma : float
-        Standard deviation of the blur of the map's borders, in pixels.
+        Standard deviation of the blur of the map's borders, 0 … 1000 px.
     noise : float or None
         N: the measure of what holds no detail; None to estimate it from the planes.
     """
@@ -41,14 +43,21 @@ class Prior:
     noise: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.plane, np.ndarray):
+            raise OptionError(
+                f"prior: of {type(self.plane).__name__}; needed is an array of plane numbers, (rows, columns)"
+            )
         if self.plane.ndim != 2 or self.plane.dtype.kind not in "iu" or not self.plane.size:
             raise OptionError(
                 f"prior: {self.plane.dtype} values of shape {self.plane.shape}; needed are plane numbers, "
                 "(rows, columns)"
             )
-        positive("prior cell", min(self.cell_width, self.cell_height))
-        positive("prior weight", self.weight, zero=True)
-        positive("prior sigma", self.sigma)
+        positive("prior cell_width", self.cell_width)
+        positive("prior cell_height", self.cell_height)
+        within("prior weight", self.weight, 0, MOST_WEIGHT)
+        sigma_of_blur("prior sigma", self.sigma, zero=True)
+        if self.noise is not None:
+            positive("prior noise", self.noise, zero=True)
 
     @property
     def margin(self) -> int:
@@ -72,12 +81,13 @@ class Prior:
         """Return the prior of a smaller level of the same image."""
         return replace(self, cell_width=self.cell_width / downsample_x, cell_height=self.cell_height / downsample_y)
 
-    def read(self, box: Box) -> NDArray[np.integer[Any]]:
-        """Return the expected plane of each pixel of a box, (height, width)."""
+    def read(self, box: Box) -> NDArray[np.int16]:
+        """Return the expected plane of each pixel of a box, (height, width) int16."""
         rows, columns = self.plane.shape
         row = np.minimum((np.arange(box.y, box.y + box.height) / self.cell_height).astype(np.intp), rows - 1)
         column = np.minimum((np.arange(box.x, box.x + box.width) / self.cell_width).astype(np.intp), columns - 1)
-        return np.asarray(self.plane[row[:, None], column])
+        part = self.plane[row[0] : row[-1] + 1, column[0] : column[-1] + 1].astype(np.int16)
+        return np.asarray(part[row[:, None] - row[0], column - column[0]])
 
     def expectation(self, expected: Array, plane: int, backend: Backend, decimation: int = 1) -> Array | None:
         """Return κ·N·h of a plane, where h is the blurred map of where it is expected; None where it is 0 all over.

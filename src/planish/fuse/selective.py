@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import pi, sqrt
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend
-from planish.fuse.method import Fused, Method, Window, odd
+from planish.fuse.checks import flag, odd, within
+from planish.fuse.method import Fused, Method, Window
 from planish.fuse.planes import Planes
 from planish.fuse.selective_fit import STEP, Profile, reference_curve, sound_curve
 
@@ -73,7 +75,6 @@ class Selective(Method):
 
     name: ClassVar[str] = "selective"
     visits: ClassVar[int] = 3
-    float_planes: ClassVar[int] = 11
 
     window: int = 9
     focus: tuple[float, ...] | None = None
@@ -83,17 +84,25 @@ class Selective(Method):
 
     def __post_init__(self) -> None:
         odd("window", self.window)
-        _within("alpha", self.alpha, 1e-3, 100)
-        _within("threshold", self.threshold, -1000, 1000)
+        within("alpha", self.alpha, 1e-3, 100)
+        within("threshold", self.threshold, -1000, 1000)
         if self.focus is not None:
+            if isinstance(self.focus, str) or not isinstance(self.focus, Sequence | np.ndarray):
+                raise OptionError(f"focus={self.focus!r}: needs the positions of all planes, one number for each")
             for position in self.focus:
-                _within("focus", position, -1e9, 1e9)
+                within("focus", position, -1e9, 1e9)
             focus = tuple(float(position) for position in self.focus)
             if any(above - below <= 1e-6 * (focus[-1] - focus[0]) for below, above in pairwise(focus)):
                 raise OptionError(
                     f"focus={focus}: needs positions each above the one before, by more than a millionth of the range"
                 )
             object.__setattr__(self, "focus", focus)
+        flag("compat", self.compat)
+
+    @property
+    def float_planes(self) -> float:
+        """The samples of the profiles, and their plane's number, error and contrast."""
+        return 11
 
     @property
     def margin(self) -> int:
@@ -101,9 +110,9 @@ class Selective(Method):
         return 3 * (self.window // 2) + 1
 
     @property
-    def windows(self) -> dict[str, int]:
+    def windows(self) -> dict[str, tuple[int, int]]:
         """The window of the means."""
-        return {"window": self.window}
+        return {"window": (self.window, self.window)}
 
     def check(self, planes: Planes) -> None:
         """Raise OptionError where the options do not fit the planes."""
@@ -119,21 +128,21 @@ class Selective(Method):
 
     def fuse(self, window: Window) -> Fused:
         """Visit each plane three times."""
-        if window.planes.shape[0] == 1:
+        if len(window.numbers) == 1:
             return Fused(next(window.read())[1])
         top, contrast, error = self._fit(window)
         return Fused(self._weighted(window, top, self._selectivity(contrast, error, window)))
 
     def _fit(self, window: Window) -> tuple[Array, Array, Array]:
         """Return max F, the contrast, and the mean error as a share of max F; (height, width) float32."""
-        positions = self._positions(window.planes.shape[0])
+        positions = self._positions(window.planes.shape[0])[list(window.numbers)]
         curve = reference_curve(positions) if self.compat else sound_curve(positions)
         profile = Profile(curve, window.backend.xp)
-        for plane, pixels in window.read():
-            profile.add(plane, self._measure(pixels, window.backend))
+        for index, (_, pixels) in enumerate(window.read()):
+            profile.add(index, self._measure(pixels, window.backend))
         profile.fit()
-        for plane, pixels in window.read():
-            profile.compare(plane, self._measure(pixels, window.backend))
+        for index, (_, pixels) in enumerate(window.read()):
+            profile.compare(index, self._measure(pixels, window.backend))
         return profile.top, profile.contrast(), profile.error / np.float32(len(positions))
 
     def _positions(self, count: int) -> NDArray[np.float64]:
@@ -161,7 +170,7 @@ class Selective(Method):
         if self.compat:
             ratio = 1 / xp.maximum(error, _TINY)
         else:
-            error += np.float32(2 / (sqrt(pi) * self.window) * min(1, 3 / window.planes.shape[0]))
+            error += np.float32(2 / (sqrt(pi) * self.window) * min(1, 3 / len(window.numbers)))
             ratio = 2 * backend.mean(contrast, self.window) / error
         selectivity = 20 * xp.log10(xp.maximum(ratio, _TINY))
         phi = xp.tanh(np.float32(self.alpha) * (selectivity - np.float32(self.threshold)))
@@ -205,8 +214,3 @@ def _reference_grey(pixels: Array, backend: Backend) -> Array:
     red += green
     red += blue
     return backend.xp.rint(red, out=red)
-
-
-def _within(option: str, value: float, least: float, most: float) -> None:
-    if not isinstance(value, int | float | np.integer | np.floating) or not least <= value <= most:
-        raise OptionError(f"{option}={value!r}: needs a number from {least:g} to {most:g}")

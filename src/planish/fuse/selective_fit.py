@@ -109,7 +109,7 @@ class Profile:
         self._recent: dict[int, Array] = {}
 
     def add(self, plane: int, measure: Array) -> None:
-        """Take a plane's measure, (height, width) float32, which is not to be changed afterwards."""
+        """Take the measure of a plane of the curve, (height, width) float32, which is not to be changed afterwards."""
         xp = self._xp
         self._recent[plane] = measure
         if plane == 0:

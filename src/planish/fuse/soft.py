@@ -7,37 +7,40 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from planish.errors import OptionError
 from planish.fuse.backend import Array, Backend, gaussian_radius
-from planish.fuse.blur import Blur
-from planish.fuse.method import Fused, Method, Window, positive
+from planish.fuse.blur import Blur, check_blur
+from planish.fuse.checks import flag, positive, sigma_of_blur
+from planish.fuse.method import Fused, Method, Window, take_sharpest
 from planish.fuse.planes import Planes
 from planish.fuse.prior import Prior
 from planish.fuse.tiles import sample_windows
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Energy(Method):
+class Energy(Method):
     """What both share: the measure m = G_σ((∇² G_σ0 I)²) of every pixel and plane, in (grey levels)².
 
     Attributes
     ----------
     sigma : float
-        Standard deviation of the window in which the energy is averaged, in pixels.
+        Standard deviation of the window in which the energy is averaged, above 0, at most 1000 px.
     fine_sigma : float
-        σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
+        σ0 of the blur before the Laplacian, above 0, at most 1000 px: keeps noise from passing for detail.
     decimation : int
         1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
     """
 
     visits: ClassVar[int] = 1
+    has_depth: ClassVar[bool] = True
 
     sigma: float = 4.0
     fine_sigma: float = 1.0
     decimation: int = 1
 
     def __post_init__(self) -> None:
-        positive("sigma", self.sigma)
-        positive("fine_sigma", self.fine_sigma)
+        sigma_of_blur("sigma", self.sigma)
+        sigma_of_blur("fine_sigma", self.fine_sigma)
         self.blur  # noqa: B018 - checks the decimation
 
     @property
@@ -63,43 +66,32 @@ class _Energy(Method):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pick(_Energy):
+class Pick(Energy):
     """Every pixel from the plane with the largest Laplacian energy m = G_σ((∇² G_σ0 I)²), of equal ones the lowest.
 
-    Attributes
-    ----------
-    sigma : float
-        Standard deviation of the window in which the energy is averaged, in pixels.
-    fine_sigma : float
-        σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
-    decimation : int
-        1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
+    Its attributes are those of `Energy`.
     """
 
     name: ClassVar[str] = "pick"
-    float_planes: ClassVar[int] = 4
+
+    @property
+    def float_planes(self) -> float:
+        """The best measure, and a plane's own while it is made."""
+        return 4
 
     def fuse(self, window: Window) -> Fused:
         """Visit each plane once."""
-        height, width, channels = window.shape
-        best = window.backend.sharpest(height, width, channels, window.planes.dtype)
-        for plane, pixels in window.read():
-            best.add(self.measure(pixels, window.backend), pixels, plane)
-        return Fused(best.image, best.index)
+        return take_sharpest(window, self.measure)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Soft(_Energy):
+class Soft(Energy):
     """The mean of all planes, weighted by (m / max m)^q; m is the Laplacian energy G_σ((∇² G_σ0 I)²).
 
     Attributes
     ----------
-    sigma : float
-        Standard deviation of the window in which the energy is averaged, in pixels.
-    fine_sigma : float
-        σ0 of the blur before the Laplacian, in pixels: keeps noise from passing for detail.
-    decimation : int
-        1, or 2, 4 or 8 to average the energy at a fraction of the size: see `planish.fuse.blur.Blur`.
+    sigma, fine_sigma, decimation
+        As of `Energy`.
     power : float
         q; large ones come near to `Pick`.
     prior : Prior or None
@@ -114,15 +106,30 @@ class Soft(_Energy):
     """
 
     name: ClassVar[str] = "soft"
-    float_planes: ClassVar[int] = 6
 
     power: float = 4.0
     prior: Prior | None = None
     depth: bool = False
 
     def __post_init__(self) -> None:
-        _Energy.__post_init__(self)
+        Energy.__post_init__(self)
         positive("power", self.power)
+        flag("depth", self.depth)
+        if self.prior is None:
+            return
+        if not isinstance(self.prior, Prior):
+            raise OptionError(f"prior: of {type(self.prior).__name__}; needed is a planish.fuse.prior.Prior")
+        check_blur("prior sigma", self.prior.sigma, self.decimation)
+
+    @property
+    def float_planes(self) -> float:
+        """The sums and weights, and a plane's own measure while it is made; of a prior its map and its blur, too."""
+        return 6 + (1 if self.depth else 0) + (2 if self.prior else 0)
+
+    @property
+    def map_bytes(self) -> int:
+        """Of the depth, where it is asked for."""
+        return 4 if self.depth else 0
 
     @property
     def margin(self) -> int:
@@ -131,7 +138,7 @@ class Soft(_Energy):
 
     def check(self, planes: Planes) -> None:
         """Check the prior, too."""
-        _Energy.check(self, planes)
+        Energy.check(self, planes)
         if self.prior:
             count, height, width, _ = planes.shape
             self.prior.check(count, width, height)
@@ -151,14 +158,17 @@ class Soft(_Energy):
 
         Of the median over planes, as is also proposed, texture that is sharp all over makes noise.
 
-        Up to 16 samples of 256 × 256 px, evenly spread, stand for the image.
+        Up to 16 samples of 256 × 256 px, evenly spread, stand for the image. Pixels at which a measure is 0 count for
+        nothing, as glass that is clipped to white; where there are no others, N is 1.
         """
         least = []
         for box in sample_windows(planes):
             window = Window(planes, box, backend)
             stack = [backend.get(self.measure(pixels, backend)[::4, ::4]) for _, pixels in window.read()]
             least.append(np.min(stack, axis=0).ravel())
-        return float(np.percentile(np.concatenate(least), 20))
+        measured = np.concatenate(least)
+        measured = measured[measured > 0]
+        return float(np.percentile(measured, 20)) if measured.size else 1.0
 
     def fuse(self, window: Window) -> Fused:
         """Visit each plane once."""

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.errors import OptionError
 from planish.fuse.backend import choose_backend
-from planish.fuse.method import Fused, Method
+from planish.fuse.budget import check_memory
+from planish.fuse.checks import whole
+from planish.fuse.method import Fused, Method, described
 from planish.fuse.methods import make_method
 from planish.fuse.planes import ArrayPlanes, Planes
-from planish.fuse.tiles import Tiling, check_memory, fuse_box
+from planish.fuse.tiles import Tiling, fuse_box
 from planish.model import Box
 from planish.threads import Progress, in_threads
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FusedStack:
     """One sharp image out of focal planes, and where its pixels come from.
 
@@ -44,6 +45,9 @@ class FusedStack:
     method: Method
     backend: str
 
+    def __repr__(self) -> str:
+        return f"FusedStack({described(vars(self))})"
+
 
 def fuse_stack(
     stack: Any,
@@ -61,10 +65,11 @@ def fuse_stack(
     Parameters
     ----------
     stack : array_like, (Z, Y, X) or (Z, Y, X, C)
-        uint8, uint16, or finite floats; lowest plane first, any Z ≥ 1. Also anything that is sliced like an array
-        (memory-mapped files, Zarr), or a sequence of planes. One plane is chosen for all channels, by their luma.
+        uint8, uint16, float32 or float64, these finite and within ±10¹⁵; lowest plane first, 1 to 32767 planes, and up
+        to 32 channels, for all of which one plane is chosen by their luma. Also anything that is sliced like an array
+        and read tile by tile (memory-mapped files, Zarr), or a sequence of planes.
     method : str or Method
-        ``"soft"``, ``"pick"``, ``"clij2"``, ``"selective"`` or ``"laplacian"``; or options made before.
+        One of the names below; or options made before, of the class named there.
     tile_size, overlap : int, optional
         See `planish.fuse.tiles.Tiling`; the result does not depend on them.
     backend : str
@@ -74,17 +79,29 @@ def fuse_stack(
     progress : callable, optional
         Called with (stage, done, total); an exception that it raises cancels.
     **parameters
-        Of the method; see its class.
+        Of the method, by its class:
+
+        - ``"soft"``, `planish.fuse.soft.Soft`: sigma=4, fine_sigma=1, decimation=1, power=4, prior=None (a
+          `planish.fuse.prior.Prior`: planes that are expected), depth=False;
+        - ``"pick"``, `planish.fuse.soft.Pick`: sigma=4, fine_sigma=1, decimation=1;
+        - ``"clij2"``, `planish.fuse.clij2.Clij2`: radius=5, sigma=20, decimation=1, about=None;
+        - ``"selective"``, `planish.fuse.selective.Selective`: window=9, focus=None, alpha=0.2, threshold=13,
+          compat=False;
+        - ``"laplacian"``, `planish.fuse.laplacian.Laplacian`: levels=5, sigma=2.
 
     Returns
     -------
     FusedStack
-        The image and, where its pixels have one source each, their planes.
+        The image, and where the method has them, the plane or the depth of each pixel.
 
     Raises
     ------
     OptionError
         A `ValueError` that names the argument and what it may be.
+
+    See Also
+    --------
+    planish.fuse.take.take_planes : other channels from the planes that were chosen here.
 
     Examples
     --------
@@ -96,7 +113,7 @@ def fuse_stack(
     fused, chosen, used = fuse_planes(
         planes, make_method(method, **parameters), Tiling(tile_size, overlap), backend, jobs=jobs, progress=progress
     )
-    image = fused.image if np.ndim(stack[0]) == 3 else fused.image[..., 0]
+    image = fused.image if planes.has_channels else fused.image[..., 0]
     return FusedStack(image, fused.plane_index, fused.depth, chosen, used)
 
 
@@ -170,6 +187,5 @@ class _Result:
 def _threads(jobs: int | None) -> int:
     if jobs is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if jobs < 1:
-        raise OptionError(f"jobs={jobs}: needs at least 1")
+    whole("jobs", jobs, 1)
     return jobs

@@ -53,7 +53,7 @@ def take_planes(stack: Any, depth: ArrayLike) -> NDArray[Any]:
     for top in range(0, height, _BAND):
         rows = slice(top, min(top + _BAND, height))
         image[rows] = take_box(planes, plane_numbers(named[rows], count), Box(0, top, width, rows.stop - top))
-    return image if np.ndim(stack[0]) == 3 else image[..., 0]
+    return image if planes.has_channels else image[..., 0]
 
 
 def take_box(planes: Planes, numbers: NDArray[np.int16], box: Box) -> NDArray[Any]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from planish.errors import OptionError
 from planish.fuse.backend import Backend
+from planish.fuse.checks import whole
 from planish.fuse.method import Fused, Method, Window
 from planish.fuse.planes import Planes
-from planish.memory import available_memory
 from planish.model import Box
 
 LARGEST = 4096
@@ -34,9 +34,14 @@ class Tiling:
     overlap: int | None = None
 
     def __post_init__(self) -> None:
-        for value in self.size if isinstance(self.size, tuple | list) else (self.size,):
-            if value is not None and value < 1:
-                raise OptionError(f"tile_size={self.size!r}: needs at least 1 px")
+        if self.size is not None:
+            sides = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
+            if len(sides) != 2:
+                raise OptionError(f"tile_size={self.size!r}: needs one whole number of pixels, or two: (width, height)")
+            for side in sides:
+                whole("tile_size", side, 1)
+        if self.overlap is not None:
+            whole("overlap", self.overlap, 0)
 
     def margin(self, method: Method) -> int:
         """Return the margin to read.
@@ -64,39 +69,13 @@ class Tiling:
 
     def _size(self, method: Method, width: int, height: int, jobs: int) -> tuple[int, int]:
         if isinstance(self.size, tuple | list):
-            return self.size
+            return self.size[0], self.size[1]
         if self.size is not None:
             return self.size, self.size
         high = min(max(16 * method.margin, 256), LARGEST // 2)
         bands = -(-height // high)
         bands = min(height, -(-bands // jobs) * jobs)  # as many for each thread
         return min(width, LARGEST), -(-height // bands)
-
-
-def check_memory(
-    planes: Planes, method: Method, tiling: Tiling, backend: Backend, jobs: int, *, in_files: bool = False
-) -> None:
-    """Raise OptionError where tiles of this size, or the result, take more memory than there is."""
-    _, height, width, channels = planes.shape
-    margin = tiling.margin(method)
-    box = next(tiling.boxes(method, width, height, jobs))
-    window = min(box.width + 2 * margin, width) * min(box.height + 2 * margin, height)
-    floats = method.float_planes + (channels - 1) * method.channel_planes
-    tile = window * (4 * floats + 2 * channels * planes.dtype.itemsize)
-    result = 0 if in_files else width * height * (channels * planes.dtype.itemsize + 2)
-    device, host = backend.free_bytes(), available_memory()
-    if device is not None and tile > device:
-        raise OptionError(_too_much("tile_size", tiling.size, tile, device, "on the GPU"))
-    own = result + (jobs * tile if device is None else 0)
-    if host is not None and own > host:
-        name, value = ("stack", f"{width} × {height} px") if result > host else ("tile_size", tiling.size)
-        raise OptionError(_too_much(name, value, own, host, "in memory"))
-
-
-def _too_much(option: str, value: object, needed: int, there: int, where: str) -> str:
-    gib = 1 << 30
-    advice = "use `planish fuse`, which keeps the result in a file" if option == "stack" else "choose a smaller one"
-    return f"{option}={value}: needs {needed / gib:.1f} GiB {where}, where {there / gib:.1f} GiB are free; {advice}"
 
 
 def window_around(box: Box, margin: int, align: int, planes: Planes) -> Box:

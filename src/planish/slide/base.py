@@ -189,7 +189,7 @@ class Slide(ABC):
         channels: Sequence[int] | None = None,
         planes: Sequence[int] | None = None,
     ) -> Slide:
-        """Return a slide of some planes of this one; it reads through this one and closes with it.
+        """Return a slide of some planes of this one, lowest first; it reads through this one and closes with it.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class Slide(ABC):
 
         if scene or time or channels is not None:
             raise OptionError(f"{self.name}: this reader has one scene, one time point and no channel selection")
-        return self if planes is None else PlaneView(self, planes)
+        return self if planes is None else PlaneView(self, sorted(set(planes)))
 
     def _count(self, level: int) -> None:
         with self._count_lock:

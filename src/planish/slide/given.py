@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planish.model import Plane
 from planish.slide.base import Slide
 from planish.slide.images import sort_by_z
 from planish.slide.open import open_slide
@@ -39,10 +38,8 @@ class GivenOrder(PlaneView):
 
     def __init__(self, slide: Slide, images: Sequence[Path]) -> None:
         by_name, _ = sort_by_z(list(images))
-        order = tuple(by_name.index(image) for image in images)
-        super().__init__(slide, order)
-        self._kept, self._images = order, images
-        self.planes = tuple(Plane(index, slide.planes[kept].z_um) for index, kept in enumerate(order))
+        super().__init__(slide, [by_name.index(image) for image in images])
+        self._images = images
         if list(images) != by_name:
             note = "planes are in the order given; their names sort otherwise"
             self.metadata = replace(self.metadata, notes=(*self.metadata.notes, note))

@@ -65,8 +65,8 @@ class ImagesSlide(Slide):
         return self._slides[plane].read_region(level, 0, *box)
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
-        """Return what the plane's own file says."""
-        return self._slides[plane].encoding(level, 0) if self._shared_grid else None
+        """Return what the plane's own file says, though no tile is handed out where files do not share a grid."""
+        return self._slides[plane].encoding(level, 0)
 
     def encoded_tile(self, level: int, plane: int, column: int, row: int) -> EncodedTile | None:
         """Return what the plane's own file holds."""

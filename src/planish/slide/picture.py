@@ -88,7 +88,7 @@ class ArrayFileSlide(Slide):
                 f"{source}: a {array.dtype} array of shape {array.shape}; needed is a number array (Z, Y, X[, C])"
             )
         self._stack, self._closed = array, False
-        self.dtype = array.dtype
+        self.dtype = array.dtype.newbyteorder("=")
         depth, height, width, count = array.shape
         self.channels = ("R", "G", "B") if count == 3 else tuple(str(channel) for channel in range(count))
         self.levels = (Level(width, height, VIRTUAL_TILE, VIRTUAL_TILE),)
@@ -99,7 +99,7 @@ class ArrayFileSlide(Slide):
         if self._closed:
             raise SlideError(f"{self.source}: read after closing; open it again")
         x, y, width, height = self.levels[0].tile_box(column, row)
-        return np.array(self._stack[plane, y : y + height, x : x + width])
+        return np.array(self._stack[plane, y : y + height, x : x + width], self.dtype)
 
     def close(self) -> None:
         """Let go of the array."""

@@ -34,7 +34,7 @@ class View(Slide):
 
 
 class PlaneView(View):
-    """Some planes of a slide, numbered anew from the lowest."""
+    """Some planes of a slide in the order given, numbered anew."""
 
     def __init__(self, slide: Slide, planes: Sequence[int]) -> None:
         super().__init__(slide)
@@ -42,7 +42,7 @@ class PlaneView(View):
             slide._check(0, index)
         if not planes:
             raise OptionError(f"{slide.name}: no plane chosen; it has planes 0 to {len(slide.planes) - 1}")
-        self._kept = tuple(sorted(set(planes)))
+        self._kept = tuple(planes)
         self.planes = tuple(Plane(index, slide.planes[kept].z_um) for index, kept in enumerate(self._kept))
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:

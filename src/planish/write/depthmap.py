@@ -14,6 +14,8 @@ from planish.errors import WriteError
 from planish.slide.tiff import TiffSlide
 
 _TILE = 256
+_CLASSIC_LIMIT = 2 << 30
+"""Bytes of raw depths up to which a classic TIFF is written; tifffile takes compressed ones for small."""
 
 
 def write_depth(depth: NDArray[Any], path: Path) -> int:
@@ -34,6 +36,7 @@ def write_depth(depth: NDArray[Any], path: Path) -> int:
     tifffile.imwrite(
         path,
         depth,
+        bigtiff=depth.nbytes > _CLASSIC_LIMIT,
         tile=(_TILE, _TILE),
         compression="zlib",
         predictor=depth.dtype.kind == "f",  # planes in patches compress better without

@@ -1,0 +1,50 @@
+"""Values of options: text to what it means, or an error that says what it should be."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from typing import Any
+
+from planish.model import Box
+
+
+def region(text: str) -> Box:
+    """Return a box, of ``X,Y,W,H``."""
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,W,H in whole pixels, e.g. 0,0,4096,4096") from None
+    return Box(x, y, width, height)
+
+
+def planes(text: str) -> tuple[int | None, int | None]:
+    """Return the first plane and the one after the last, None for open ends, of ``A:B``."""
+    first, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        ends = int(first) if first else None, int(stop) if stop else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not A:B, e.g. 2:7 for planes 2 to 6") from None
+    if min(end or 0 for end in ends) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: planes count from 0, the lowest; negative ones do not exist")
+    return ends
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """Return a name and its value, a string where it is no Python literal, of ``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, e.g. sigma=3")
+    try:
+        return name, ast.literal_eval(value.strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return name, value
+
+
+def quality(text: str) -> int:
+    """Return a JPEG quality, 1 to 100."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JPEG quality, 1 to 100")
+    return int(text)
