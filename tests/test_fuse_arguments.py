@@ -107,6 +107,9 @@ PRIOR = Prior(np.zeros((64, 64), int), sigma=2)
         (lambda: Prior(np.zeros((9, 9), int), cell_width="5"), "prior cell_width='5'"),  # type: ignore[arg-type]
         (lambda: fuse(SMALL, "selective", focus=5), "focus=5: needs the positions of all planes"),
         (lambda: fuse(SMALL, "selective", focus="1234"), "focus='1234'"),
+        (lambda: fuse(SMALL, "selective", focus=np.array(5.0)), "focus=array(5.)"),
+        (lambda: fuse(SMALL, "selective", focus=[1, [2], 3, 4]), "focus=[2]: needs a number from -1e+09 to 1e+09"),
+        (lambda: fuse(SMALL, "selective", window=True), "window=True"),
         (lambda: fuse(SMALL, "selective", compat="false"), "compat='false': needs True or False"),
         (lambda: fuse(SMALL, "selective", compat=0), "compat=0"),
     ],

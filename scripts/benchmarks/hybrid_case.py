@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,10 @@ from planish.write.jpeg import encode
 
 KINDS: tuple[Kind, ...] = ("cytology-sparse", "cytology-dense", "tissue")
 TILE, PLANES, JOBS = 256, 9, 2
-PERCENTILE = 99.0
+BLOCK, HALO = 8, (8, 40)
+"""Pixels: side of the blocks of glass that are compared, and how far from the specimen they lie."""
+STRETCH, CUT = 16, 8.0
+"""Pixels of a border, and grey levels: what is a cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,26 @@ class Case:
             np.savez(kept, truth=truth, specimen=np.isfinite(phantom.depth_region(0, 0, size, size)))
         with np.load(kept) as arrays:
             return cls(kind, seed, path, arrays["truth"], arrays["specimen"])
+
+    @cached_property
+    def truth_written(self) -> NDArray[np.uint8]:
+        """The truth in tiles of the source's JPEG, whose block edges lie on the borders of cells, too."""
+        with open_slide(self.path) as slide:
+            encoding = slide.encoding(0, 0)
+        assert encoding is not None
+        image = np.empty_like(self.truth)
+        for y in range(0, image.shape[0], TILE):
+            for x in range(0, image.shape[1], TILE):
+                here = np.s_[y : y + TILE, x : x + TILE]
+                image[here] = through_jpeg(np.ascontiguousarray(self.truth[here]), encoding)
+        return image
+
+    @cached_property
+    def halo(self) -> NDArray[np.bool_]:
+        """Blocks of glass, `BLOCK` px wide, beside the specimen, where blurred cells reach."""
+        distance = cv2.distanceTransform((~self.specimen).astype(np.uint8), cv2.DIST_L2, 3)
+        near, far = HALO
+        return np.asarray(_blocks(distance, np.min) > near) & (_blocks(distance, np.max) < far)
 
     @property
     def cells(self) -> NDArray[np.bool_]:
@@ -117,35 +143,42 @@ def through_jpeg(tile: NDArray[Any], encoding: Encoding) -> NDArray[np.uint8]:
     return np.asarray(imagecodecs.jpeg8_decode(encode(tile, encoding)), np.uint8)
 
 
-def truth_as_written(case: Case) -> NDArray[np.uint8]:
-    """Return the truth in tiles of the source's JPEG, whose block edges lie on the borders of cells, too."""
-    with open_slide(case.path) as slide:
-        encoding = slide.encoding(0, 0)
-    assert encoding is not None
-    image = np.empty_like(case.truth)
-    for y in range(0, image.shape[0], TILE):
-        for x in range(0, image.shape[1], TILE):
-            here = np.s_[y : y + TILE, x : x + TILE]
-            image[here] = through_jpeg(np.ascontiguousarray(case.truth[here]), encoding)
-    return image
+def seam_excess(image: NDArray[np.uint8], length: int = TILE) -> NDArray[np.float32]:
+    """Return the excess of each stretch of so many pixels of the borders between cells, in grey levels.
 
-
-def seam_excess(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the excess of each border between two cells, in grey levels.
-
-    Mean over its length of the gradient across it, less the mean of the gradients a pixel inside on either side.
+    Mean over the stretch of the gradient across it, less the mean of the gradients a pixel inside on either side.
     """
     grey = luma(np.ascontiguousarray(image))
-    return np.concatenate([_vertical(grey), _vertical(np.ascontiguousarray(grey.T))])
+    return np.concatenate([_upright(grey, length), _upright(np.ascontiguousarray(grey.T), length)])
 
 
-def _vertical(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def _upright(grey: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     gradient = np.abs(np.diff(grey, axis=1))
     border = np.arange(TILE, grey.shape[1], TILE)
     excess = gradient[:, border - 1] - (gradient[:, border - 2] + gradient[:, border]) / 2
-    return np.asarray(excess.reshape(-1, TILE, len(border)).mean(axis=1).ravel(), np.float32)
+    return np.asarray(excess.reshape(-1, length, len(border)).mean(axis=1).ravel(), np.float32)
 
 
 def seam(image: NDArray[np.uint8]) -> float:
     """Return the 99th percentile of the excess over all borders."""
-    return float(np.percentile(seam_excess(image), PERCENTILE))
+    return float(np.percentile(seam_excess(image), 99))
+
+
+def cuts(case: Case, image: NDArray[np.uint8]) -> int:
+    """Return how many stretches of `STRETCH` px are cuts: their excess is `CUT` beyond the truth's."""
+    beyond = seam_excess(image, STRETCH) - seam_excess(case.truth_written, STRETCH)
+    return int((beyond > CUT).sum())
+
+
+def ghosts(case: Case, image: NDArray[np.uint8]) -> float:
+    """Return by how much blocks of glass beside the specimen differ from the truth, 99.9th percentile."""
+    if not case.halo.any():
+        return float("nan")
+    difference = np.abs(_blocks(image, np.mean) - _blocks(case.truth, np.mean)).mean(axis=2)
+    return float(np.percentile(difference[case.halo], 99.9))
+
+
+def _blocks(values: NDArray[Any], reduce: Callable[..., NDArray[Any]]) -> NDArray[np.float32]:
+    rows, columns = (length // BLOCK for length in values.shape[:2])
+    blocks = values.reshape(rows, BLOCK, columns, BLOCK, *values.shape[2:])
+    return np.asarray(reduce(blocks, axis=(1, 3)), np.float32)

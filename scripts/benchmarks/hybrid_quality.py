@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hybrid_case import JOBS, Case, Flat, seam, truth_as_written
+from hybrid_case import JOBS, Case, Flat, cuts, ghosts, seam
 from hybrid_plot import plot_curve
 from hybrid_tables import Options, Row, percent, spread, table, verdict
 from hybrid_trial import Series, Trial, judged
@@ -21,7 +21,7 @@ from planish.phantom.specimen import Kind
 from planish.slide.open import open_slide
 from planish.write.tiff import WriteOptions
 
-TAUS = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5)
+TAUS = sorted({0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5, Hybrid().tau})
 AROUND: dict[str, Sequence[Any]] = {"ramp": (8, 16, 32), "edge": (0.25, 0.5, 1.0), "power": (2.0, 2.25, 2.5, 3.0)}
 """Values to try, one parameter at a time."""
 COPIED: dict[Kind, float] = {"cytology-sparse": 0.90, "cytology-dense": 0.55, "tissue": 0.50}
@@ -34,11 +34,11 @@ def defaults(options: Options) -> list[Row]:
     shares, seams, reached = [], [], []
     for trial in options.trials():
         case, flat = trial.case, trial.compose(Hybrid())
-        name, own, truth = f"{case.kind}, {case.seed}", trial.measure(Hybrid()), seam(truth_as_written(case))
+        name, own, truth = f"{case.kind}, {case.seed}", trial.measure(Hybrid()), case.truth_written
         better = replace(trial.proposed, plane=trial.found.plane)
         alone, feathered = (
-            judged(case, Flat.of(flatten(trial.slide, better, FuseOptions(method))), 1, 1)
-            for method in ("select", "feather")
+            judged(case, Flat.of(flatten(trial.slide, focus, FuseOptions(method))), 1, 1)
+            for focus, method in ((better, "select"), (trial.proposed, "feather"))
         )
         ways = (trial.select, own, trial.soft)
         shares.append(
@@ -53,17 +53,18 @@ def defaults(options: Options) -> list[Row]:
                 "errors in files": ", ".join(f"{way.error_written:.2f}" for way in ways),
             }
         )
-        found = {"select": trial.select, "select, better planes": alone, "feather, better planes": feathered}
+        found = {"select": trial.select, "select, better planes": alone, "feather": feathered}
         found |= {"**hybrid**": own, "soft": trial.soft}
         seams.append(
             {"specimen, seed": name}
-            | {way: f"{result.seam:.2f}" for way, result in found.items()}
-            | {"truth": f"{truth:.2f}", "truth, uncompressed": f"{seam(case.truth):.2f}"}
+            | {way: f"{result.seam:.2f}; {result.cuts}; {result.ghosts:.1f}" for way, result in found.items()}
+            | {"truth": f"{seam(truth):.2f}; 0; {ghosts(case, truth):.1f}"}
+            | {"truth, uncompressed": f"{seam(case.truth):.2f}; {cuts(case, case.truth)}; 0"}
         )
         reached += [
             verdict(f"{name}: copied", own.copied, COPIED[case.kind], more=True),
             verdict(f"{name}: gain", trial.gain(own), GAIN, more=True),
-            verdict(f"{name}: seam excess beyond the truth's", own.seam - truth, SEAM),
+            verdict(f"{name}: seam excess beyond the truth's", own.seam - seam(truth), SEAM),
         ]
     rows = table(shares) + table(seams)
     print("\n".join(reached), "\n")
@@ -100,8 +101,8 @@ def scan(options: Options) -> list[Row]:
 
 def _series(trial: Trial, limits: Sequence[Hybrid]) -> Series:
     results = [trial.measure(limit) for limit in limits]
-    truth = seam(truth_as_written(trial.case))
-    return Series(trial.case.kind, trial.case.seed, trial.select, trial.soft, truth, results)
+    case = trial.case
+    return Series(case.kind, case.seed, trial.select, trial.soft, seam(case.truth_written), results)
 
 
 def _table(options: Options, found: list[Series], names: list[str]) -> list[Row]:

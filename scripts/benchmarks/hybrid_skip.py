@@ -11,7 +11,6 @@ from hybrid_tables import Options, Row, percent, spread, table
 from hybrid_trial import Trial
 from numpy.typing import NDArray
 
-from planish.fuse.assess import Assessment
 from planish.fuse.hybrid import Hybrid
 from planish.planemap import How, PlaneMap
 
@@ -79,14 +78,13 @@ def try_rule(trial: Trial, rule: Callable[[PlaneMap], Mask], gained: float) -> S
     """
     found, focus = trial.found, trial.proposed
     skipped = rule(focus) & focus.specimen
-    unseen = Assessment(
+    unseen = replace(
+        found,
         plane=np.where(skipped, focus.plane, found.plane),
         loss=np.where(skipped, np.float32(0), found.loss),
         lowest=np.where(skipped, focus.plane, found.lowest),
         highest=np.where(skipped, focus.plane, found.highest),
         shows=np.where(skipped, np.float32(0), found.shows),
-        noise=found.noise,
-        decoded=found.decoded,
     )
     gain = trial.gain(trial.measure(Hybrid(), unseen))
     wrongly = skipped & (found.loss > Hybrid().tau)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hybrid_case import JOBS, Case, Flat, seam
+from hybrid_case import JOBS, Case, Flat, cuts, ghosts, seam
 
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
@@ -36,6 +36,10 @@ class Result:
         Mean squared error on the specimen, of the pixels composed and of those in the file.
     seam : float
         99th percentile of the seam excess in the file, in grey levels.
+    cuts : int
+        Short stretches of borders where an object is cut: see `hybrid_case.cuts`.
+    ghosts : float
+        Difference from the truth of glass beside the specimen, in grey levels: see `hybrid_case.ghosts`.
     """
 
     copied: float
@@ -43,6 +47,8 @@ class Result:
     error: float
     error_written: float
     seam: float
+    cuts: int
+    ghosts: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +114,9 @@ class Trial:
 
 def judged(case: Case, flat: Flat, copied: float, copied_specimen: float) -> Result:
     """Return the figures of a flat slide."""
-    return Result(copied, copied_specimen, case.error(flat.pixels), case.error(flat.written), seam(flat.written))
+    pixels, written = flat.pixels, flat.written
+    errors = case.error(pixels), case.error(written)
+    return Result(copied, copied_specimen, *errors, seam(written), cuts(case, written), ghosts(case, written))
 
 
 @dataclass(frozen=True)

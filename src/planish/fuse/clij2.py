@@ -28,7 +28,7 @@ class Clij2(Method):
     radius : float or tuple of float
         Of the ellipse, in pixels: one number, or (rx, ry). The default is KINTSUGI's; CLIJ2's own is 2.
     sigma : float
-        Standard deviation of the blur, in pixels; 0 for none. The default is KINTSUGI's; CLIJ2's own is 10.
+        Standard deviation of the blur, 0 … 1000 px; 0 for none. The default is KINTSUGI's; CLIJ2's own is 10.
     decimation : int
         1 computes exactly. 2, 4 or 8 blur the variances at a fraction of the size: see `planish.fuse.blur.Blur`.
     about : float or None

@@ -28,7 +28,7 @@ def ellipse_variance(
     for top, stop in strips(*image.shape):
         part = padded[top : stop + 2 * reach_y]
         if middle:
-            part = np.subtract(part, middle, dtype=np.float32)
+            part = np.subtract(part, middle, dtype=np.result_type(image, np.float32)).astype(np.float32, copy=False)
         total = _ellipse_sum(part.astype(of_sum, copy=False), widths)
         square = _ellipse_sum(np.square(part, dtype=of_square), widths)
         if about is None:  # n·Σx² − (Σx)² is exact, below 2⁵³; dividing first would round twice
@@ -39,7 +39,7 @@ def ellipse_variance(
     return variance
 
 
-def _precisions(dtype: np.dtype[Any], count: int, about: float | None) -> tuple[Any, Any, np.float32]:
+def _precisions(dtype: np.dtype[Any], count: int, about: float | None) -> tuple[Any, Any, float]:
     """Return the dtypes for sums of x and x² over `count` pixels, and what to subtract first where float32 rounds."""
     largest = int(np.iinfo(dtype).max) if dtype.kind in "ui" else 1 << 63
     of_sum, of_square = (
@@ -47,7 +47,7 @@ def _precisions(dtype: np.dtype[Any], count: int, about: float | None) -> tuple[
         for value in (largest, largest**2)
     )
     rounds = count * largest**2 >= _FLOAT32_EXACT
-    return of_sum, of_square, np.float32(about if about is not None and rounds else 0)
+    return of_sum, of_square, about if about is not None and rounds else 0.0
 
 
 def _ellipse_sum(part: NDArray[Any], widths: list[int]) -> NDArray[Any]:

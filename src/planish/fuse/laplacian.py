@@ -30,7 +30,7 @@ class Laplacian(Method):
         Levels of detail, 1 to 10; each is half the size of the one before. An image of at most ``2**n`` pixels, along
         its longer side, has n at most: it is a single pixel then.
     sigma : float
-        Standard deviation of the window in which the energy is averaged, in pixels of each level.
+        Standard deviation of the window in which the energy is averaged, above 0, at most 1000 pixels of each level.
 
     Notes
     -----

@@ -138,11 +138,12 @@ class SlidePlanes:
         self._slide, self._level = slide, level
         size = slide.levels[level]
         self.shape = (count, size.height, size.width, channels)
-        self.dtype = slide.dtype
+        self.dtype = _native(slide.dtype)
 
     def read(self, plane: int, box: Box) -> NDArray[Any]:
         """Return a box of one plane."""
-        return _sound(self._slide.read_region(self._level, plane, *box), self._slide.name, plane)
+        pixels = self._slide.read_region(self._level, plane, *box)
+        return _sound(pixels.astype(self.dtype, copy=False), self._slide.name, plane)
 
 
 def check_dtype(name: str, dtype: np.dtype[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Prior:
         N: the measure of what holds no detail; None to estimate it from the planes.
     """
 
-    plane: NDArray[np.integer[Any]]
+    plane: NDArray[np.integer[Any]] = field(repr=False)
     cell_width: float = 1.0
     cell_height: float = 1.0
     weight: float = 4.0

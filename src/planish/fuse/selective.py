@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import pi, sqrt
@@ -87,7 +86,7 @@ class Selective(Method):
         within("alpha", self.alpha, 1e-3, 100)
         within("threshold", self.threshold, -1000, 1000)
         if self.focus is not None:
-            if isinstance(self.focus, str) or not isinstance(self.focus, Sequence | np.ndarray):
+            if not isinstance(self.focus, tuple | list | np.ndarray) or getattr(self.focus, "ndim", 1) != 1:
                 raise OptionError(f"focus={self.focus!r}: needs the positions of all planes, one number for each")
             for position in self.focus:
                 within("focus", position, -1e9, 1e9)
