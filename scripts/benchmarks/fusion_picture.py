@@ -1,4 +1,4 @@
-"""The picture of docs/fusion.md: clumps of cells on glass, one plane of them, fused by several methods, and the truth."""
+"""The picture of docs/fusion.md: clumps of cells on glass, one plane, fused by several methods, and the truth."""
 
 from __future__ import annotations
 

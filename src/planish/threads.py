@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections import deque
@@ -16,6 +17,11 @@ Result = TypeVar("Result")
 
 Progress = Callable[[str, int, int], None]
 """Told of long work as (stage, done, total), from the caller's own thread; an exception that it raises cancels."""
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -20,5 +20,4 @@ def settled(options: FuseOptions) -> tuple[FuseOptions, list[str]]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RuntimeWarning)
         name = choose_backend("auto").name
-    # Nobody has asked for CuPy by name.
-    return replace(options, backend=name), [str(each.message).removeprefix("backend='cupy': ") for each in said]
+    return replace(options, backend=name), [str(each.message).removeprefix("backend='auto': ") for each in said]

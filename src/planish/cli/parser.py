@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
 from planish.fuse.methods import PIXEL_METHODS
 from planish.fuse.options import METHODS
+from planish.threads import cores
 
 _FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
 _SIGNED = ("--planes", "--region")
@@ -144,7 +144,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="another specimen (0)")
     parser.add_argument("--size", type=int, default=2048, metavar="PX", help="side of the slide (2048)")
-    parser.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="threads (all cores)")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="threads (all cores)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -225,10 +225,6 @@ def _add_recording(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="threads (all cores)")
+    parser.add_argument("--jobs", type=int, default=cores(), metavar="N", help="threads (all cores)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -176,5 +176,6 @@ def choose_backend(name: str = "auto") -> Backend:
     except OptionError as error:
         if name == "cupy":
             raise
-        warnings.warn(f"{error}; NumPy computes instead", RuntimeWarning, stacklevel=3)
+        reason = str(error).removeprefix("backend='cupy': ")
+        warnings.warn(f"backend='auto': NumPy computes, since CuPy cannot ({reason})", RuntimeWarning, stacklevel=3)
         return HostBackend()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planish.fuse.checks import positive
+from planish.fuse.checks import positive, sigma_of_blur, within
+from planish.fuse.prior import MOST_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,12 @@ class Hybrid:
     prior_weight: float = 4.0
 
     def __post_init__(self) -> None:
-        for option in ("tau", "edge", "prior_weight"):
-            positive(option, getattr(self, option), zero=True)
-        for option in ("ramp", "sigma", "power"):
-            positive(option, getattr(self, option))
+        positive("tau", self.tau, zero=True)
+        positive("edge", self.edge, zero=True)
+        positive("ramp", self.ramp)
+        positive("power", self.power)
+        sigma_of_blur("sigma", self.sigma)
+        within("prior_weight", self.prior_weight, 0, MOST_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class FuseOptions:
         if self.method not in PIXEL_METHODS:
             return None
         given = self.parameters.get("prior")
-        if given not in (None, "map") and not isinstance(given, Prior):
+        if not (given is None or isinstance(given, Prior) or (isinstance(given, str) and given == "map")):
             raise OptionError(f"prior={given!r}: can be 'map', the plane map")
-        replaced = {"prior": prior} if given == "map" else {}
+        replaced = {"prior": prior} if isinstance(given, str) else {}
         return make_method(self.method, **{**self.parameters, **replaced})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from planish.fuse.methods import make_method
 from planish.fuse.planes import ArrayPlanes, Planes
 from planish.fuse.tiles import Tiling, fuse_box
 from planish.model import Box
-from planish.threads import Progress, in_threads
+from planish.threads import Progress, cores, in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +185,6 @@ class _Result:
 
 def _threads(jobs: int | None) -> int:
     if jobs is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores()
     whole("jobs", jobs, 1)
     return jobs
