@@ -237,7 +237,7 @@ def test_a_plane_that_is_missing_under_a_tile_leaves_no_bright_rim(missing: int)
     slide = ArraySlide(stack, tile=128)
     plane = np.where(np.eye(3), 3 if missing == 1 else 1, 1)
     focus = map_of(slide, plane)
-    flat = flatten(slide, focus)
+    flat = flatten(slide, focus, FuseOptions("hybrid", {"enough": 1.0}))
     assert isinstance(flat, FlatSlide)
     assert flat.focus.recipe is not None
     assert flat.focus.recipe.action[1, 1] == Action.FUSE

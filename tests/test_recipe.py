@@ -189,7 +189,7 @@ def test_fused_neighbours_are_fused_of_each_others_planes_and_nobody_elses() -> 
     wants = Assessment(
         plane, loss, lowest.astype(np.int16), highest.astype(np.int16), np.zeros(plane.shape, np.uint8), shows, 0.0, 0
     )
-    found = hybrid_recipe(9, wants, Hybrid(), (0.1,))
+    found = hybrid_recipe(9, wants, Hybrid(enough=1), (0.1,))
     for row, column in np.ndindex(plane.shape):
         cells = [(row, column), *((row + down, column + across) for down, across in NEIGHBOURS)]
         inside = [cell for cell in cells if 0 <= cell[0] < 5 and 0 <= cell[1] < 6 and loss[cell]]
@@ -329,3 +329,18 @@ def test_a_recipe_made_by_hand_is_checked_too(tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(OptionError, match="plane map: recipe"):
             replace(focus, recipe=replace(made, **changes))
+
+
+def test_cells_are_fused_in_the_order_of_what_it_changes_until_it_is_enough() -> None:
+    loss = np.array([[3.0, 2.0, 2.0, 1.5], [1.5, 1.3, 1.0, 0.0]], np.float32)
+    plane, nothing = np.zeros(loss.shape, np.int16), np.zeros(loss.shape, np.uint8)
+    wants = Assessment(plane, loss, plane, plane, nothing, np.zeros((4, 2, 4), np.float32), 0.0, 0)
+
+    def fused(**options: float) -> list[float]:
+        recipe = hybrid_recipe(5, wants, Hybrid(**options), (0.1,))  # type: ignore[arg-type]  # ramp is whole
+        return sorted(loss[recipe.action == Action.FUSE].tolist())
+
+    assert fused(tau=1.0, enough=0.6) == [2, 2, 3]  # 17 of 24.2 in squares
+    assert fused(tau=0.5, enough=1) == pytest.approx([1, 1.3, 1.5, 1.5, 2, 2, 3])
+    assert fused(tau=1.4, enough=1) == [1.5, 1.5, 2, 2, 3]  # never those below tau
+    assert fused(tau=0.7, enough=0.1) == [1.5, 1.5, 2, 2, 3]  # and always those above 2 tau

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hybrid_case import JOBS, Case, Flat, cuts, ghosts, seam
 from hybrid_plot import plot_curve
 from hybrid_tables import Options, Row, percent, spread, table, verdict
@@ -48,8 +49,8 @@ def defaults(options: Options) -> list[Row]:
                 "of the specimen's": percent(own.copied_specimen),
                 "tiles of all levels copied": _converted(case, flat),
                 "error: select, hybrid, soft": ", ".join(f"{way.error:.2f}" for way in ways),
-                "gain": percent(trial.gain(own)),
-                "better planes alone": percent(trial.gain(alone)),
+                "gain": percent(trial.gain(own.error)),
+                "better planes alone": percent(trial.gain(alone.error)),
                 "errors in files": ", ".join(f"{way.error_written:.2f}" for way in ways),
             }
         )
@@ -57,18 +58,23 @@ def defaults(options: Options) -> list[Row]:
         found |= {"**hybrid**": own, "soft": trial.soft}
         seams.append(
             {"specimen, seed": name}
-            | {way: f"{result.seam:.2f}; {result.cuts}; {result.ghosts:.1f}" for way, result in found.items()}
-            | {"truth": f"{seam(truth):.2f}; 0; {ghosts(case, truth):.1f}"}
-            | {"truth, uncompressed": f"{seam(case.truth):.2f}; {cuts(case, case.truth)}; 0"}
+            | {way: _marks(result.seam, result.cuts, result.ghosts) for way, result in found.items()}
+            | {"truth": _marks(seam(truth), 0, ghosts(case, truth))}
+            | {"truth, uncompressed": _marks(seam(case.truth), cuts(case, case.truth), 0.0)}
         )
         reached += [
             verdict(f"{name}: copied", own.copied, COPIED[case.kind], more=True),
-            verdict(f"{name}: gain", trial.gain(own), GAIN, more=True),
+            verdict(f"{name}: gain", trial.gain(own.error), GAIN, more=True),
             verdict(f"{name}: seam excess beyond the truth's", own.seam - seam(truth), SEAM),
         ]
     rows = table(shares) + table(seams)
     print("\n".join(reached), "\n")
     return rows
+
+
+def _marks(excess: float, count: int, ghost: float) -> str:
+    """Return seam excess, cuts, and ghosts where there is any glass."""
+    return f"{excess:.2f}; {count}" + ("" if np.isnan(ghost) else f"; {ghost:.1f}")
 
 
 def _converted(case: Case, flat: Flat) -> str:

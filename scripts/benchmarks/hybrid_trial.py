@@ -107,9 +107,9 @@ class Trial:
         shares = float(copied.mean()), float(copied[self.case.cells].mean())
         return judged(self.case, self.compose(options, found), *shares)
 
-    def gain(self, result: Result) -> float:
-        """Return the share of soft's gain over select, pixels composed."""
-        return gain(self.select, result, self.soft)
+    def gain(self, error: float) -> float:
+        """Return the share of soft's gain over select that composed pixels of such an error have."""
+        return gain(self.select, error, self.soft)
 
 
 def judged(case: Case, flat: Flat, copied: float, copied_specimen: float) -> Result:
@@ -144,7 +144,7 @@ class Series:
 
     def gain(self, index: int) -> float:
         """Return the share of soft's gain over select, pixels composed."""
-        return gain(self.select, self.results[index], self.soft)
+        return gain(self.select, self.results[index].error, self.soft)
 
     def less_written(self, index: int) -> float:
         """Return by how much the mean squared error of the file is less than select's, in (grey levels)²."""
@@ -155,6 +155,6 @@ class Series:
         return self.results[index].seam - self.truth
 
 
-def gain(select: Result, result: Result, soft: Result) -> float:
+def gain(select: Result, error: float, soft: Result) -> float:
     """Return the share of soft's gain over select, pixels composed."""
-    return (select.error - result.error) / (select.error - soft.error)
+    return (select.error - error) / (select.error - soft.error)

@@ -14,11 +14,13 @@ from planish.fuse.hybrid import Feather, Hybrid
 from planish.planemap import PlaneMap
 from planish.recipe import FULL_RAMP, HALF_RAMP, NEIGHBOURS, NO_RAMP, Action, Recipe
 
+ALWAYS = 2.0
+"""Times τ from which a cell is fused, however much has been gained by others."""
 Cell: TypeAlias = tuple[int, int]
 
 
 def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: tuple[float, ...]) -> Recipe:
-    """Fuse cells that lose more than τ; of every two others whose border shows, let one pass into the other.
+    """Fuse the cells that lose most, until it is enough; of every two others whose border shows, blend one.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: t
     noise : tuple of float
         See `Recipe.noise`.
     """
-    action = np.where(found.loss > options.tau, Action.FUSE, Action.COPY).astype(np.uint8)
+    limit = max(options.tau, min(_loss_of_enough(found.loss, options.enough), ALWAYS * options.tau))
+    action = np.where(found.loss > limit, Action.FUSE, Action.COPY).astype(np.uint8)
     fused = action == Action.FUSE
     edges = [edge for edge in _visible(found.plane, found.shows, options.edge) if not any(fused[cell] for cell in edge)]
     for cell in vertex_cover(edges):
@@ -50,6 +53,14 @@ def hybrid_recipe(plane_count: int, found: Assessment, options: Hybrid, noise: t
         overlap=np.where(fused, found.overlap, 0).astype(np.uint8),
         noise=noise,
     )
+
+
+def _loss_of_enough(loss: NDArray[np.float32], share: float) -> float:
+    """Return the loss above which cells make up a share of all squared losses; those of equal loss go together."""
+    falling = np.sort(loss, axis=None)[::-1].astype(np.float64)
+    reached = np.cumsum(falling**2)
+    count = int(np.searchsorted(reached, share * reached[-1])) + 1
+    return float(falling[count]) if count < falling.size else -1.0
 
 
 def _met(extreme: np.ufunc, planes: NDArray[np.int16], fused: NDArray[np.bool_]) -> NDArray[np.int16]:

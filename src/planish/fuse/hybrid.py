@@ -17,6 +17,9 @@ class Hybrid:
     tau : float
         Loss from which a cell is fused, in grey levels of 255: root mean square by which its plane differs from the
         fused picture, both at a quarter of full size, noise taken off.
+    enough : float
+        Share, 0 to 1, of what fusing all cells would change, as the sum of squared losses: once it is reached, cells
+        that lose less are copied, too, but none that lose 2 τ.
     edge : float
         Difference of sharpness between two planes at the border of their cells that shows, in grey levels of 255.
     ramp : int
@@ -27,7 +30,8 @@ class Hybrid:
     """
 
     tau: float = 1.2
-    edge: float = 0.5
+    enough: float = 0.84
+    edge: float = 1.0
     ramp: int = 16
     sigma: float = 8.0
     power: float = 2.5
@@ -35,6 +39,7 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         positive("tau", self.tau, zero=True)
+        within("enough", self.enough, 0, 1)
         positive("edge", self.edge, zero=True)
         positive("ramp", self.ramp)
         positive("power", self.power)
