@@ -41,9 +41,10 @@ class Crop:
 
 CROPS = {
     "cluster": Crop("cytology-dense", 0, 1344, 1088),
-    "glass": Crop("cytology-sparse", 2, 1600, 1088),
+    "glass": Crop("cytology-sparse", 2, 1664, 1088),
+    "debris": Crop("cytology-sparse", 0, 120, 400, side=192, times=2),
 }
-"""A cluster that the border of two cells cuts, and a clump with glass around it."""
+"""A cluster that the border of two cells cuts, a clump with glass around it, and debris over a cell."""
 
 
 def picture(crop: Crop) -> NDArray[np.uint8]:

@@ -22,8 +22,14 @@ from planish.phantom.specimen import Kind
 from planish.slide.open import open_slide
 from planish.write.tiff import WriteOptions
 
-TAUS = sorted({0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5, Hybrid().tau})
-AROUND: dict[str, Sequence[Any]] = {"ramp": (8, 16, 32), "edge": (0.25, 0.5, 1.0), "power": (2.0, 2.25, 2.5, 3.0)}
+TAUS = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5)
+AROUND: dict[str, Sequence[Any]] = {
+    "enough": (0.80, 0.84, 0.88),
+    "ramp": (8, 16, 32),
+    "edge": (0.25, 0.5, 1.0, 1.5),
+    "sigma": (4.0, 6.0, 8.0),
+    "power": (2.0, 2.25, 2.5, 3.0),
+}
 """Values to try, one parameter at a time."""
 COPIED: dict[Kind, float] = {"cytology-sparse": 0.90, "cytology-dense": 0.55, "tissue": 0.50}
 GAIN, SEAM = 0.85, 0.2
@@ -34,7 +40,7 @@ def defaults(options: Options) -> list[Row]:
     """Measure the defaults, phantom by phantom."""
     shares, seams, reached = [], [], []
     for trial in options.trials():
-        case, flat = trial.case, trial.compose(Hybrid())
+        case, flat = trial.case, trial.compose(trial.recipe(Hybrid()))
         name, own, truth = f"{case.kind}, {case.seed}", trial.measure(Hybrid()), case.truth_written
         better = replace(trial.proposed, plane=trial.found.plane)
         alone, feathered = (
@@ -90,11 +96,12 @@ def _converted(case: Case, flat: Flat) -> str:
 
 
 def curve(options: Options) -> list[Row]:
-    """Measure the trade-off over τ."""
-    found = [_series(trial, [Hybrid(tau=tau) for tau in TAUS]) for trial in options.trials()]
+    """Measure the trade-off: all cells fused that lose more than τ, and the defaults, which stop when it is enough."""
+    limits = [Hybrid(tau=tau, enough=1.0) for tau in TAUS]
+    found = [_series(trial, [*limits, Hybrid()]) for trial in options.trials()]
     if options.plot:
-        plot_curve(found, TAUS, Hybrid().tau, options.plot)
-    return _table(options, found, [f"τ = {tau:g}" for tau in TAUS])
+        plot_curve(found, options.plot)
+    return _table(options, found, [*(f"τ = {tau:g}" for tau in TAUS), "defaults"])
 
 
 def scan(options: Options) -> list[Row]:

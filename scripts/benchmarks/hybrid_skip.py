@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from planish.fuse.hybrid import Hybrid
 from planish.planemap import How, PlaneMap
+from planish.recipe import Action
 
 Mask = NDArray[np.bool_]
 SCORED = 4
@@ -86,8 +87,8 @@ def try_rule(trial: Trial, rule: Callable[[PlaneMap], Mask], gained: float) -> S
         highest=np.where(skipped, focus.plane, found.highest),
         shows=np.where(skipped, np.float32(0), found.shows),
     )
-    gain = trial.gain(trial.case.error(trial.compose(Hybrid(), unseen).pixels))
-    wrongly = skipped & (found.loss > Hybrid().tau)
+    gain = trial.gain(trial.case.error(trial.compose(trial.recipe(Hybrid(), unseen), unseen).pixels))
+    wrongly = skipped & (trial.recipe(Hybrid()).action == Action.FUSE)
     looked, needed = (_tiles(mask) for mask in (focus.specimen & ~skipped, focus.specimen))
     return Skipped(
         cells=float(skipped.sum() / focus.specimen.sum()),
@@ -108,8 +109,10 @@ def skip(options: Options) -> list[Row]:
     rows = []
     for kind in options.kinds:
         trials = list(replace(options, kinds=[kind]).trials())
-        gained = [trial.gain(trial.case.error(trial.compose(Hybrid()).pixels)) for trial in trials]
-        fused = sum(int((trial.found.loss > Hybrid().tau).sum()) for trial in trials)
+        recipes = [trial.recipe(Hybrid()) for trial in trials]
+        errors = [trial.case.error(trial.compose(recipe).pixels) for trial, recipe in zip(trials, recipes, strict=True)]
+        gained = [trial.gain(error) for trial, error in zip(trials, errors, strict=True)]
+        fused = sum(recipe.count(Action.FUSE) for recipe in recipes)
         better = sum(int((trial.found.plane != trial.proposed.plane).sum()) for trial in trials)
         for name, rule in rules():
             tried = [try_rule(trial, rule, gain) for trial, gain in zip(trials, gained, strict=True)]

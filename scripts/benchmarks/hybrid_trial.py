@@ -65,17 +65,14 @@ class Trial:
         By byte counts alone, as `convert` surveys for hybrid.
     found : Assessment
         Of its cells, planes corrected, as `convert` asks for.
-    noise : float
-        `Recipe.noise` of level 0.
     select, soft : Result
-        Of the same survey.
+        As `planish flatten --fuse select` and `--fuse soft` make them: select has its near ties decoded.
     """
 
     case: Case
     slide: Slide
     proposed: PlaneMap
     found: Assessment
-    noise: float
     select: Result
     soft: Result
 
@@ -85,27 +82,26 @@ class Trial:
         slide = open_slide(case.path)
         proposed = survey(slide, SurveyOptions(ties="bytes"))
         found = assess(slide, proposed, JOBS, correct=True)
-        noise = soft_at(Hybrid(), 1.0, None).noise(SlidePlanes(slide), HostBackend())
-        select = judged(case, Flat.of(flatten(slide, proposed, FuseOptions("select"))), 1.0, 1.0)
+        select = judged(case, Flat.of(flatten(slide, survey(slide), FuseOptions("select"))), 1.0, 1.0)
         soft = judged(case, Flat.of(flatten(slide, proposed, FuseOptions("soft"))), 0.0, 0.0)
-        return cls(case, slide, proposed, found, noise, select, soft)
+        return cls(case, slide, proposed, found, select, soft)
 
     def recipe(self, options: Hybrid, found: Assessment | None = None) -> Recipe:
         """Decide with other limits."""
-        return hybrid_recipe(len(self.slide.planes), found or self.found, options, (self.noise,))
+        noise = soft_at(options, 1.0, None).noise(SlidePlanes(self.slide), HostBackend())
+        return hybrid_recipe(len(self.slide.planes), found or self.found, options, (noise,))
 
-    def compose(self, options: Hybrid, found: Assessment | None = None) -> Flat:
+    def compose(self, recipe: Recipe, found: Assessment | None = None) -> Flat:
         """Return level 0 as hybrid makes it."""
-        found = found or self.found
-        recipe = self.recipe(options, found)
-        focus = replace(self.proposed, plane=found.plane, recipe=recipe)
+        focus = replace(self.proposed, plane=(found or self.found).plane, recipe=recipe)
         return Flat.of(flatten(self.slide, focus, FuseOptions("hybrid", recipe.parameters)))
 
-    def measure(self, options: Hybrid, found: Assessment | None = None) -> Result:
+    def measure(self, options: Hybrid) -> Result:
         """Compose with other limits, and measure."""
-        copied = self.recipe(options, found).action == Action.COPY
+        recipe = self.recipe(options)
+        copied = recipe.action == Action.COPY
         shares = float(copied.mean()), float(copied[self.case.cells].mean())
-        return judged(self.case, self.compose(options, found), *shares)
+        return judged(self.case, self.compose(recipe), *shares)
 
     def gain(self, error: float) -> float:
         """Return the share of soft's gain over select that composed pixels of such an error have."""
