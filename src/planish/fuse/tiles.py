@@ -124,8 +124,9 @@ def sample_windows(planes: Planes, count: int = 4, size: int = 256) -> list[Box]
 
 
 def _starts(length: int, count: int, size: int) -> list[int]:
-    """Return where the samples of one axis begin: in the middle of equal parts, without overlap."""
-    if length <= size:
-        return [0]
-    count = min(count, length // size)
-    return [int((index + 0.5) * length / count - size / 2) for index in range(count)]
+    """Return where the samples of one axis begin: about the middle of equal parts, at multiples of their size.
+
+    So a sample lies in few storage tiles, which are decoded for it whole.
+    """
+    count = max(1, min(count, length // size))
+    return [max(0, int((index + 0.5) * length / count - size / 2)) // size * size for index in range(count)]
