@@ -220,7 +220,7 @@ def test_a_gpu_that_cannot_be_used_is_a_note(
         assert run(*command) == 0
         said = capsys.readouterr()
         (note,) = (line for line in said.out.splitlines() if "CuPy" in line)
-        assert note.startswith("note      CuPy")
+        assert note.startswith("note      NumPy computes, since CuPy cannot")
         assert "Warning" not in said.err
         assert run(*command, "--quiet") == 0
         assert capsys.readouterr() == ("", "")
