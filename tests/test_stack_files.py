@@ -227,7 +227,7 @@ def test_a_gpu_that_cannot_be_used_is_a_note(
         assert run(*command, "--json") == 0
         said = capsys.readouterr()
         assert json.loads(said.out)["arguments"]["fuse"]["backend"] == "numpy"
-        assert next(line for line in said.err.splitlines() if "CuPy" in line).startswith("planish: CuPy")
+        assert next(line for line in said.err.splitlines() if "CuPy" in line).startswith("planish: NumPy computes")
     assert run("flatten", stack, tmp_path / "select.tif", "--fuse", "select") == 0
     assert "CuPy" not in capsys.readouterr().out
 
