@@ -11,6 +11,11 @@ from pathlib import Path
 
 from planish.errors import OutputExists, WriteError
 
+PREFIX = ".planish-"
+"""Of temporary files and folders."""
+TAG_VARIABLE = "PLANISH_TAG"
+"""Whoever may have to kill a process sets it, to know which temporary files to remove then."""
+
 
 def check_output(path: Path, *, overwrite: bool) -> None:
     """Raise the error that writing `path` would end in, before any work is done for it."""
@@ -42,15 +47,31 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     check_output(path, overwrite=overwrite)
     # A token beside the process number: in a container, a killed run had the same number.
     # Without the name, which may be as long as names can be.
-    temporary = path.with_name(f".planish-{os.getpid()}-{secrets.token_hex(4)}{path.suffix[:8]}")
+    tag = os.environ.get(TAG_VARIABLE) or os.getpid()
+    temporary = path.with_name(f"{PREFIX}{tag}-{secrets.token_hex(4)}{path.suffix[:8]}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         if error.errno is None:
             raise
         raise WriteError(f"{path}: writing failed ({os.strerror(error.errno)}); nothing was left there") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming last through a power cut; not every file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
