@@ -44,7 +44,7 @@ class Entry:
     id : int
         Counts from 1.
     relative : Path or None
-        The source below the folder that was searched; None where names are kept apart and were not given.
+        The source below the folder that was searched; None where names are kept apart.
     output : Path
         The flat slide below the output folder.
     state : str

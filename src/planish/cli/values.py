@@ -48,3 +48,12 @@ def quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a JPEG quality, 1 to 100")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Return bytes, of a number with or without K, M, G or T, which count in 1024s."""
+    digits, unit = (text[:-1], text[-1:]) if text[-1:].upper() in "KMGT" else (text, "")
+    try:
+        return int(float(digits) * 1024 ** (1 + "KMGT".index(unit.upper()) if unit else 0))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500M or 8G") from None

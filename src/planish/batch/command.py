@@ -1,0 +1,77 @@
+"""The command that flattens one slide: what a process runs, and what a person would type."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from planish.batch.entry import Entry
+from planish.batch.job import Job
+from planish.batch.options import BatchOptions
+from planish.batch.process import Task
+from planish.batch.resume import TAG
+from planish.threads import cores
+
+_PLANISH = (sys.executable, "-m", "planish.cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Makes the commands of a night.
+
+    Attributes
+    ----------
+    source, output : Path
+        The folders, absolute.
+    options : BatchOptions
+        Limits and settings.
+    threads : int
+        Of each process.
+    """
+
+    source: Path
+    output: Path
+    options: BatchOptions
+    threads: int
+
+    def flatten(self, entry: Entry, relative: Path) -> Job:
+        """Return the job that flattens a slide; its files appear whole or not at all, and replace earlier ones."""
+        flat = self.output / entry.output
+        heatmap = flat.with_name(f"{flat.stem}.heatmap.png")
+        command = (*_PLANISH, "flatten", str(self.source / relative), str(flat), "--heatmap", str(heatmap),
+                   "--overwrite", "--json", "--quiet", "--jobs", str(self.threads), *self.options.settings)  # fmt: skip
+        return Job(self._task(command, entry), flat, heatmap, f"{TAG}{entry.id}-{secrets.token_hex(4)}")
+
+    def verify(self, entry: Entry, relative: Path) -> Job:
+        """Return the job that compares all of a flat slide with its source."""
+        command = (*_PLANISH, "verify", str(self.output / entry.output), str(self.source / relative), "--all", "--json")
+        return Job(self._task(command, entry))
+
+    def probe(self, path: Path, size: int) -> Job:
+        """Return the job that opens a slide and closes it again."""
+        command = (*_PLANISH, "info", str(path), "--json")
+        return Job(Task(command, self.options.limits(size), self._environment()))
+
+    def typed(self, entry: Entry, relative: Path) -> str:
+        """Return the command that a person would type to do a slide again, as a line for a shell."""
+        flat = self.output / entry.output
+        words = ["planish", "flatten", str(self.source / relative), str(flat), "--heatmap",
+                 str(flat.with_name(f"{flat.stem}.heatmap.png")), "--overwrite", *json.loads(entry.settings)]  # fmt: skip
+        return shlex.join(words)
+
+    def _task(self, command: tuple[str, ...], entry: Entry) -> Task:
+        return Task(command, self.options.limits(entry.size), self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        # Libraries that would take all cores for themselves, beside the other slides.
+        pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
+        return dict.fromkeys(pools, str(self.threads))
+
+
+def threads_each(slots: int) -> int:
+    """Return how many threads a slide gets where so many are worked on at once."""
+    return max(1, cores() // slots)

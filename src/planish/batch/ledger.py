@@ -1,0 +1,233 @@
+"""The ledger: every slide's state in one SQLite file, which survives kills and full disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Self
+
+from planish.batch.entry import Entry, Found, State
+from planish.batch.names import NameTable
+from planish.errors import PlanishError
+
+NAME = "planish-ledger.sqlite"
+VERSION = 1
+_APPLICATION = 0x706C6E73  # "plns", which tells a ledger from other people's SQLite files
+_PATIENCE_S = 10
+_AT_ONCE = 64
+"""Slides looked at for one that fits on the disk."""
+_SCHEMA = """
+CREATE TABLE slides (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source BLOB UNIQUE,            -- below IN, as the bytes of its path; null where names are kept apart
+    output BLOB NOT NULL,          -- below OUT
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'missing')),
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, settings TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,   -- waits at least so long, seconds since 1970
+    before TEXT NOT NULL DEFAULT '',      -- what lay at the output's place when the attempt began
+    begun REAL, ended REAL, seconds REAL, peak_memory INTEGER,
+    reason TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',
+    tiles_copied INTEGER, tiles_encoded INTEGER, tile_planes_decoded INTEGER,
+    output_size INTEGER, sha256 TEXT NOT NULL DEFAULT '',
+    warnings TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX states ON slides (state, not_before);
+CREATE TABLE pictures (id INTEGER PRIMARY KEY REFERENCES slides (id), slide BLOB NOT NULL, heatmap BLOB NOT NULL);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_COLUMNS = {field.name for field in fields(Entry)} - {"relative", "id"} | {"not_before", "before"}
+
+
+class LedgerError(PlanishError):
+    """The ledger cannot be read, or is no ledger of this version."""
+
+
+class LedgerBlocked(LedgerError):
+    """The ledger could not be written now, for want of space or because of the disk; it is as it was before."""
+
+
+class Ledger:
+    """A context manager; one thread, and one writer.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; made where it is not there.
+    names : NameTable or None
+        Where the names are kept apart from the ledger.
+    read_only : bool
+        For looking at it while another process writes; then it must be there.
+
+    Raises
+    ------
+    LedgerError
+        Where the file is no ledger, of a newer version, damaged, or does not go with `names`.
+    """
+
+    def __init__(self, path: Path, names: NameTable | None = None, *, read_only: bool = False) -> None:
+        self.path, self.names = path, names
+        if read_only and not path.exists():
+            raise LedgerError(f"{path}: no such file; {path.parent} is no output folder of planish batch")
+        try:
+            # To look, it is opened for writing if it can be: after a kill, SQLite puts back what was half-written.
+            mode = "rwc" if not read_only else "rw" if os.access(path, os.W_OK) else "ro"
+            self._database = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True, timeout=_PATIENCE_S, isolation_level=None,
+            )  # fmt: skip
+            self._database.row_factory = sqlite3.Row
+            self._prepare(read_only)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: cannot be used as a ledger ({error}); move it away to begin anew") from error
+
+    def _prepare(self, read_only: bool) -> None:
+        # Not WAL: that is three files, needs shared memory, and so fails on network shares. Commits are few.
+        self._database.execute("PRAGMA synchronous = FULL")
+        version, application = (
+            self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+        )
+        if application not in (0, _APPLICATION):
+            raise LedgerError(f"{self.path}: belongs to another program; move it away, or choose another folder")
+        if version > VERSION:
+            raise LedgerError(
+                f"{self.path}: is of version {version}, this planish knows up to {VERSION}; use a newer planish"
+            )
+        if version == 0 and not read_only:
+            with self.together():
+                for statement in _SCHEMA.split(";\n"):
+                    self._database.execute(statement)
+                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self._database.execute(f"PRAGMA user_version = {VERSION}")
+            self.set_facts(names_apart=self.names is not None)
+        apart = bool(self.fact("names_apart"))
+        if apart and self.names is None and not read_only:
+            raise LedgerError(f"{self.path}: its names are kept apart; say where, with --deid-names TABLE")
+        if self.names is not None and not apart:
+            raise LedgerError(f"{self.path}: holds names already; use --deid-names with a new output folder")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all of the block or nothing of it; blocks may lie in one another.
+
+        Raises
+        ------
+        LedgerBlocked
+            Where the disk refuses.
+        """
+        if self._database.in_transaction:
+            yield
+            return
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                if self.names:
+                    self.names.save()  # first there, then here: a name without a row does no harm
+                self._database.execute("COMMIT")
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise LedgerBlocked(f"{self.path}: cannot be written ({error}); make room, or mend the disk") from error
+
+    def add(self, found: Found, settings: str, state: State = "waiting", reason: str = "", message: str = "") -> int:
+        """Enter a slide; return its number, by which its output is called where names are kept apart."""
+        with self.together():
+            row = (found.size, found.mtime_ns, settings, state, reason, message)
+            source = None if self.names else os.fsencode(found.relative)
+            cursor = self._database.execute(
+                "INSERT INTO slides (source, output, size, mtime_ns, settings, state, reason, message)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (source, os.fsencode(f"{found.stem}.flat.tif"), *row),
+            )
+            number = cursor.lastrowid or 0
+            if self.names:
+                self._database.execute(
+                    "UPDATE slides SET output = ? WHERE id = ?", (f"{number:06d}.flat.tif".encode(), number)
+                )
+                self.names.add(number, found.relative)
+        return number
+
+    def change(self, number: int, pictures: tuple[bytes, bytes] | None = None, **columns: Any) -> None:
+        """Change columns of a slide, and its pictures, at once."""
+        assert columns.keys() <= _COLUMNS, columns.keys() - _COLUMNS
+        values = [json.dumps(value) if isinstance(value, tuple) else value for value in columns.values()]
+        assigned = ", ".join(f"{column} = ?" for column in columns)
+        with self.together():
+            self._database.execute(f"UPDATE slides SET {assigned} WHERE id = ?", (*values, number))
+            if pictures:
+                self._database.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (number, *pictures))
+
+    def entries(self, *states: State) -> list[Entry]:
+        """Return the slides of some states, or all, by number."""
+        return list(self.each(*states))
+
+    def each(self, *states: State) -> Iterator[Entry]:
+        """Yield the slides of some states, or all, by number."""
+        wanted = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
+        for row in self._database.execute(f"SELECT * FROM slides {wanted} ORDER BY id", states):
+            yield self._entry(row)
+
+    def ready(self, now: float) -> list[Entry]:
+        """Return the first slides that wait and need not wait longer, those that were tried before last."""
+        rows = self._database.execute(
+            "SELECT * FROM slides WHERE state = 'waiting' AND not_before <= ? ORDER BY attempts, id LIMIT ?",
+            (now, _AT_ONCE),
+        )
+        return [self._entry(row) for row in rows]
+
+    def sources(self) -> dict[int, Path]:
+        """Return where each slide lies below the source folder, by number, also where names are kept apart."""
+        if self.names:
+            return self.names.all()
+        rows = self._database.execute("SELECT id, source FROM slides WHERE source IS NOT NULL")
+        return {row[0]: Path(os.fsdecode(row[1])) for row in rows}
+
+    def before(self, number: int) -> str:
+        """Return what lay at the output's place when the last attempt began."""
+        return str(self._database.execute("SELECT before FROM slides WHERE id = ?", (number,)).fetchone()[0])
+
+    def pictures(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return small JPEGs of flat slide and heatmap."""
+        row = self._database.execute("SELECT slide, heatmap FROM pictures WHERE id = ?", (number,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def counts(self) -> dict[State, int]:
+        """Return how many slides are in each state that occurs."""
+        return dict(self._database.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
+
+    def fact(self, name: str) -> Any:
+        """Return a fact on the night, None where it was never set."""
+        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def set_facts(self, **facts: Any) -> None:
+        """Keep facts on the night, as JSON."""
+        with self.together():
+            rows = [(name, json.dumps(value)) for name, value in facts.items()]
+            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+    def _entry(self, row: Mapping[str, Any]) -> Entry:
+        data = {field.name: row[field.name] for field in fields(Entry) if field.name != "relative"}
+        for name in ("warnings", "notes"):
+            data[name] = tuple(json.loads(data[name]))
+        data["output"] = Path(os.fsdecode(row["output"]))
+        source = row["source"]
+        data["relative"] = None if source is None else Path(os.fsdecode(source))
+        return Entry(**data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

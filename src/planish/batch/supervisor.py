@@ -1,0 +1,181 @@
+"""The supervisor: begins slides while there is room, takes what comes of them, and writes it down."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from planish.batch.book import Book
+from planish.batch.command import Commands
+from planish.batch.entry import Entry
+from planish.batch.events import Event, Listener
+from planish.batch.facts import record_facts
+from planish.batch.halts import Halts
+from planish.batch.hiding import hidden
+from planish.batch.job import Result
+from planish.batch.ledger import Ledger
+from planish.batch.reasons import Failure
+from planish.batch.resume import identity
+from planish.batch.runner import Runner
+from planish.batch.space import Space, need
+
+WAIT_S = 0.2
+"""Between two looks at signals, the disk and new arrivals."""
+STOP_S = 4.0
+"""For running slides to end when the night is stopped."""
+_NO_SPACE_WAIT_S = 2.0
+_LONGER = 4
+
+
+class Supervisor:
+    """Works through the ledger; only its own thread touches that.
+
+    Its memory does not grow with the night: what is done is in the ledger, and forgotten here.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        With all slides that are to be done.
+    runner : Runner
+        Does the work.
+    commands : Commands
+        What the work is.
+    tell : Listener
+        Told of everything that happens.
+    """
+
+    def __init__(self, ledger: Ledger, runner: Runner, commands: Commands, tell: Listener) -> None:
+        self._ledger, self._runner, self._commands, self._tell = ledger, runner, commands, tell
+        self._options = commands.options
+        self._space = Space(commands.output, self._options.reserve)
+        self.halts = Halts(tell)
+        self._book = Book(ledger, self.halts)
+        self._sources = ledger.sources()
+        self._running: dict[int, Entry] = {}
+
+    def run(self, stop: threading.Event, arrived: Callable[[], bool] | None = None) -> None:
+        """Work until all is done, or until `stop`.
+
+        Parameters
+        ----------
+        stop : Event
+            Set from outside, e.g. on a signal; what runs is ended then, and waits for another night.
+        arrived : callable, optional
+            Enters slides that have arrived, and returns whether any did. With it, the end of the work is not the end.
+        """
+        while not stop.is_set():
+            if arrived and arrived():
+                self._sources = self._ledger.sources()
+            if self._book.save():
+                self._begin()
+                if not (self._running or arrived or self._ledger.counts().get("waiting")):
+                    break
+            self._take(WAIT_S)
+        self._finish()
+
+    def _begin(self) -> None:
+        """Begin slides while there are slots and room."""
+        while len(self._running) < self._runner.slots:
+            entry = self._next()
+            if entry is None or not self._start(entry):
+                return
+
+    def _next(self) -> Entry | None:
+        ready = self._ledger.ready(time.time())
+        needs = {number: need(entry) for number, entry in self._running.items()}
+        entry = next((each for each in ready if self._space.fits(each, needs)), None)
+        if entry or not ready:
+            self.halts.end("paused")
+        elif not self._running:
+            free, least = self._space.free() + self._space.reserve, min(need(each) for each in ready)
+            self.halts.begin("paused", free=free, reserve=self._space.reserve, needed=least)
+        return entry
+
+    def _start(self, entry: Entry) -> bool:
+        """Begin a slide; return whether another may."""
+        entry, relative = replace(entry, attempts=entry.attempts + 1), self._sources.get(entry.id)
+        if relative is None:
+            self._failed(entry, Failure("not found", "the table of names does not have it"))
+            return True
+        job = self._commands.flatten(entry, relative)
+        assert job.output
+        try:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._failed(entry, Failure("writing", f"{job.output.parent}: cannot be made ({error.strerror})", True))
+            return True
+        facts: dict[str, Any] = {"attempts": entry.attempts, "before": identity(job.output), "begun": time.time()}
+        if not self._book.keep(entry.id, state="running", **facts):
+            self._book.forget_last()
+            return False
+        self._running[entry.id] = entry
+        self._tell(Event("started", entry.id, entry.name, {"attempt": entry.attempts}))
+        self._runner.begin(entry.id, job)
+        return True
+
+    def _take(self, wait: float) -> None:
+        for number, result in self._runner.ended(wait):
+            entry = self._running.pop(number)
+            if result.failure:
+                self._failed(entry, result.failure, result.seconds, result.peak_memory)
+            else:
+                self._done(entry, result)
+
+    def _done(self, entry: Entry, result: Result) -> None:
+        assert result.record and result.written
+        try:
+            facts = record_facts(result.record)
+        except (KeyError, TypeError) as error:
+            self._failed(entry, Failure("error", f"its record is not as expected ({error!r})"), result.seconds)
+            return
+        facts |= {"output_size": result.written.size, "sha256": result.written.sha256, "seconds": result.seconds}
+        facts["warnings"] = tuple(self._hidden(entry, warning) for warning in facts["warnings"])
+        self._book.keep(
+            entry.id, result.written.pictures, state="done", ended=time.time(), reason="", message="", **facts
+        )
+        self._tell(Event("done", entry.id, entry.name, {**facts, "size": entry.size}))
+
+    def _failed(self, entry: Entry, why: Failure, seconds: float = 0.0, peak_memory: int = 0) -> None:
+        message = self._hidden(entry, why.message)
+        if why.reason == "stopped":
+            self._book.keep(entry.id, state="waiting", attempts=entry.attempts - 1)
+        elif (wait := self._wait(entry, why)) is not None:
+            # For want of room is no fault of the slide's.
+            attempts = entry.attempts - (why.reason == "no space" and wait == _NO_SPACE_WAIT_S)
+            self._book.keep(entry.id, state="waiting", reason=why.reason, message=message, attempts=attempts,
+                            not_before=time.time() + wait)  # fmt: skip
+            self._tell(Event("retry", entry.id, entry.name, {"reason": why.reason, "message": message, "wait": wait}))
+        else:
+            facts: dict[str, Any] = {
+                "reason": why.reason,
+                "message": message,
+                "seconds": seconds,
+                "peak_memory": peak_memory,
+            }
+            self._book.keep(entry.id, state="failed", attempts=entry.attempts, ended=time.time(), **facts)
+            self._tell(Event("failed", entry.id, entry.name, {**facts, "attempts": entry.attempts, "size": entry.size}))
+
+    def _wait(self, entry: Entry, why: Failure) -> float | None:
+        """Return how long a slide waits before it is tried again, None where it is not."""
+        if why.reason == "no space" and not self._space.fits(replace(entry, reason=why.reason), {}):
+            return _NO_SPACE_WAIT_S
+        if why.may_pass and entry.attempts <= self._options.retries:
+            return self._options.retry_wait * float(_LONGER ** (entry.attempts - 1))
+        return None
+
+    def _hidden(self, entry: Entry, text: str) -> str:
+        relative = self._sources.get(entry.id)
+        if self._ledger.names is None or relative is None:
+            return text
+        return hidden(text, self._commands.source, relative, entry.id)
+
+    def _finish(self) -> None:
+        """End what runs, and write down what is known."""
+        self._runner.stop()
+        deadline = time.monotonic() + STOP_S
+        while self._running and time.monotonic() < deadline:
+            self._take(WAIT_S)
+        self._book.save()

@@ -1,0 +1,116 @@
+"""`planish batch` and `planish batch-status`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from planish.errors import OptionError
+
+if TYPE_CHECKING:
+    from planish.batch.events import Listener
+    from planish.batch.night import Ending
+    from planish.batch.options import BatchOptions
+
+_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def batch(options: Namespace) -> int:
+    """Work through a folder; return 0 where all is well, 1 where slides failed, and how it was stopped otherwise."""
+    from planish.batch.night import run_night
+
+    chosen = _options(options)
+    with _signals() as (stop, received):
+        ending = run_night(
+            options.source, options.output, chosen, _listeners(options), stop, ["planish", *sys.argv[1:]]
+        )
+    if options.json:
+        print(json.dumps(_facts(ending)))
+    if not options.quiet:
+        print(_summary(ending), file=sys.stderr if options.json else sys.stdout)
+    if received:
+        return _STOPPED[received[0]]
+    return 1 if ending.counts.get("failed") else 0
+
+
+def status(options: Namespace) -> None:
+    """Say how far a night is."""
+    from planish.batch.status import night_status
+
+    found = night_status(options.output)
+    if options.json:
+        print(json.dumps(found.plain()))
+    else:
+        print("\n".join(found.lines()))
+
+
+def _options(options: Namespace) -> BatchOptions:
+    from planish.batch.options import BatchOptions
+
+    if options.deid_names and (options.label or options.macro or options.source_name):
+        raise OptionError("--deid-names: leave out --label, --macro and --source-name, which show names")
+    for name in (str(options.source), str(options.output)):
+        if "://" in name:
+            raise OptionError(
+                f"{name}: planish reads and writes files; mount the bucket (rclone mount, s3fs, gcsfuse), or copy it"
+            )
+    return BatchOptions(
+        jobs=options.jobs, settings=options.settings(options), seconds=options.time_limit,
+        memory=options.memory_limit, reserve=options.reserve, retries=options.retries, retry_wait=options.retry_wait,
+        retry_failed=options.retry_failed, recheck=options.recheck, watch=options.watch,
+        patterns=tuple(options.pattern), names=options.deid_names, cluster=options.cluster,
+    )  # fmt: skip
+
+
+def _listeners(options: Namespace) -> Sequence[Listener]:
+    if options.quiet:
+        return []
+    from planish.cli.nightprogress import NightProgress
+
+    return [NightProgress()]
+
+
+@contextmanager
+def _signals() -> Iterator[tuple[threading.Event, list[signal.Signals]]]:
+    """Have SIGINT and SIGTERM ask for the end instead of raising somewhere in the midst of writing the ledger."""
+    stop, received = threading.Event(), list[signal.Signals]()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in _STOPPED}
+    try:
+        yield stop, received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _facts(ending: Ending) -> dict[str, object]:
+    return {
+        "counts": ending.counts, "interrupted": ending.interrupted, "failures": ending.failures,
+        "with_warnings": ending.warned, "report": str(ending.report),
+    }  # fmt: skip
+
+
+def _summary(ending: Ending) -> str:
+    counts = ending.counts
+    lines = [f"done      {counts.get('done', 0)} of {sum(counts.values())} slides"]
+    if ending.warned:
+        lines[0] += f", {ending.warned} of them with warnings"
+    if counts.get("failed"):
+        reasons = ", ".join(f"{number} {reason}" for reason, number in ending.failures.items())
+        lines.append(f"failed    {counts['failed']}: {reasons} (--retry-failed tries them again)")
+    if waiting := counts.get("waiting", 0) + counts.get("running", 0):
+        lines.append(f"waiting   {waiting}; the same command goes on with them")
+    if counts.get("missing"):
+        lines.append(f"missing   {counts['missing']}: were never done, and are no longer there")
+    return "\n".join([*lines, f"report    {ending.report}"])
