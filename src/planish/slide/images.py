@@ -16,7 +16,8 @@ from planish.slide.page import VIRTUAL_TILE
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".svs", ".ndpi", ".btf")
 """Files of a folder that are taken for planes."""
-_Z_IN_NAME = re.compile(r"(?:^|[^a-z])z(?:stack|_|=)?([+-]?)(\d+(?:[.,]\d+)?)\s*(um|µm|μm|nm)?", re.IGNORECASE)
+Z_IN_NAME = re.compile(r"(?:^|[^a-z])z(?:stack|_|=)?([+-]?)(\d+(?:[.,]\d+)?)\s*(um|µm|μm|nm)?", re.IGNORECASE)
+"""The z of a plane in its file's name: groups are sign, number and unit."""
 
 
 class ImagesSlide(Slide):
@@ -127,7 +128,7 @@ def sort_by_z(paths: list[Path]) -> tuple[list[Path], list[float | None]]:
     z_um : list of float or None
         µm where the names give a unit.
     """
-    matches = [match for path in paths if (match := _Z_IN_NAME.search(path.stem))]
+    matches = [match for path in paths if (match := Z_IN_NAME.search(path.stem))]
     units = [match[3] and match[3].lower() for match in matches]
     # In z-1, z-2, z-3 the dash is no sign, unless a unit says that positions are meant.
     signed = any(units) or any(match[1] != "-" for match in matches)
