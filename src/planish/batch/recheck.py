@@ -18,7 +18,7 @@ from planish.batch.runner import Runner
 def recheck(ledger: Ledger, runner: Runner, commands: Commands, tell: Listener, stop: threading.Event) -> None:
     """Have all slides that are done verified, and set back those that are not what they were or should be."""
     sources = ledger.sources()
-    waiting, running = ledger.entries("done"), {}
+    waiting, running = ledger.entries("done"), dict[int, Entry]()
     while (waiting or running) and not stop.is_set():
         while waiting and len(running) < runner.slots:
             entry = waiting.pop(0)

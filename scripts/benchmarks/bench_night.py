@@ -1,0 +1,374 @@
+"""Nights that go wrong, with real processes: scripts/bench night poison | kill | full | stop | overhead | long | cluster."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from planish.errors import PlanishError
+from planish.phantom.containers import ContainerOptions, write_container
+from planish.phantom.specimen import PhantomOptions, PhantomSlide
+from planish.verification import verify_file
+
+PLANISH = (sys.executable, "-m", "planish.cli")
+POISON = Path(__file__).with_name("poison")
+KINDS = ("segfault", "kill", "abort", "hang", "memory", "exception", "truncated", "noslide")
+EXPECTED = {
+    "segfault": "crashed", "kill": "killed", "abort": "crashed", "hang": "too long", "memory": "memory",
+    "exception": "error", "truncated": "damaged", "noslide": "not supported",
+}  # fmt: skip
+FAST = ("--retry-wait", "0.2", "--reserve", "0", "--time-limit", "20", "--memory-limit", "1G")
+
+
+def exports(folder: Path, count: int, size: int = 512, planes: int = 3) -> list[Path]:
+    """Make so many slides of a few kinds, in three folders with awkward names."""
+    kinds = [(kind, seed) for kind in ("svs", "ndpi", "ome-tiff") for seed in (0, 1)]
+    suffixes = {"svs": ".svs", "ndpi": ".ndpi", "ome-tiff": ".ome.tif"}
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for index, (kind, seed) in enumerate(kinds[: max(1, count)]):
+        phantom = PhantomSlide(PhantomOptions("cytology-dense", size, size, planes, seed=seed))
+        path = folder / f"slide {index:04d}{suffixes[kind]}"
+        write_container(phantom, path, ContainerOptions(kind))
+        made.append(path)
+    for index in range(len(made), count):
+        place = folder / ("", "Tag 1", "Tag 1/größer")[index % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        source = made[index % len(kinds)]
+        made.append(Path(shutil.copyfile(source, place / f"slide {index:04d}{''.join(source.suffixes)}")))
+    return made
+
+
+def poison(folder: Path, count: int, good: Path) -> list[Path]:
+    """Add slides that end badly, of all kinds."""
+    made = []
+    for index in range(count):
+        kind = KINDS[index % len(KINDS)]
+        path = folder / f"poison-{kind}-{index}{good.suffix}"
+        data = good.read_bytes()
+        path.write_bytes(
+            data[: len(data) // 3] if kind == "truncated" else b"no slide " * 99 if kind == "noslide" else data
+        )
+        made.append(path)
+    return made
+
+
+def batch(source: Path, output: Path, *more: str, poisoned: bool = False, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a night."""
+    environment = {**os.environ, "PYTHONPATH": str(POISON)} if poisoned else dict(os.environ)
+    command = [*PLANISH, "batch", str(source), str(output), *FAST, *more]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+
+
+def log(output: Path) -> list[dict[str, Any]]:
+    """Return the events of all nights so far."""
+    path = output / "planish-batch.log"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def rows(output: Path) -> list[sqlite3.Row]:
+    """Return the ledger."""
+    database = sqlite3.connect(output / "planish-ledger.sqlite")
+    database.row_factory = sqlite3.Row
+    try:
+        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        return database.execute("SELECT * FROM slides").fetchall()
+    finally:
+        database.close()
+
+
+def temporary(output: Path) -> list[Path]:
+    """Return what should not be left."""
+    return [path for path in output.rglob(".planish-*") if path.name != ".planish.lock"]
+
+
+def whole(source: Path, output: Path) -> int:
+    """Verify every flat slide in full against its source; return how many there are."""
+    flats = sorted(output.rglob("*.flat.tif"))
+    by_stem = {path.relative_to(source).with_name(path.name.split(".")[0]): path for path in source.rglob("slide *.*")}
+    for flat in flats:
+        verify_file(flat, by_stem[flat.relative_to(output).with_name(flat.name.split(".")[0])], every_tile=True)
+    return len(flats)
+
+
+def children(output: Path) -> list[int]:
+    """Return the processes that work for a night."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"flatten" in words and any(word.startswith(os.fsencode(output)) for word in words):
+            found.append(int(path.parent.name))
+    return found
+
+
+def run_poison(folder: Path, count: int) -> None:
+    """A night of good slides with a tenth of poison, and the next one."""
+    source, output = folder / "in", folder / "out"
+    made = exports(source, count * 9 // 10)
+    bad = poison(source, count // 10, made[0])
+    begin = time.monotonic()
+    process = batch(source, output, poisoned=True)
+    said, errors = process.communicate()
+    print(f"{len(made)} good, {len(bad)} poison: exit code {process.returncode}, {time.monotonic() - begin:.0f} s")
+    print(said.decode())
+    found = {Path(os.fsdecode(row["source"])).name: row for row in rows(output)}
+    wrong = [
+        (path.name, found[path.name]["state"], found[path.name]["reason"]) for path in bad
+        if (found[path.name]["state"], found[path.name]["reason"]) != ("failed", EXPECTED[path.name.split("-")[1]])
+    ]  # fmt: skip
+    print(f"done {sum(row['state'] == 'done' for row in found.values())}, verified in full {whole(source, output)}, "
+          f"wrong reasons {wrong}, temporary files {len(temporary(output))}")  # fmt: skip
+    begin = time.monotonic()
+    again = batch(source, output, poisoned=True)
+    again.communicate()
+    print(f"again: exit code {again.returncode}, {time.monotonic() - begin:.2f} s, "
+          f"{sum(event['event'] == 'started' for event in log(output)) - _started(errors)} started in the first")  # fmt: skip
+
+
+def _started(errors: bytes) -> int:
+    return 0
+
+
+def run_kill(folder: Path, times: int) -> None:
+    """Killed −9 at random moments, until all is done."""
+    chance, outlived, kills = random.Random(0), 0.0, 0
+    source, output = folder / "in", folder / "out"
+    count = len(exports(source, 150))
+    while True:
+        process = batch(source, output)
+        try:
+            process.wait(chance.uniform(0.3, 3.0) if kills < times else None)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+            begin = time.monotonic()
+            while children(output):
+                time.sleep(0.01)
+            outlived = max(outlived, time.monotonic() - begin)
+            _check_partial(output)
+        else:
+            process.communicate()
+            if kills >= times:
+                break
+            shutil.rmtree(output)  # all was done before the last kill: begin anew
+    events = log(output)
+    done = Counter(event["slide"] for event in events if event["event"] == "done")
+    print(f"{kills} kills: done {sum(row['state'] == 'done' for row in rows(output))} of {count}, "
+          f"verified in full {whole(source, output)}, done twice {sum(n > 1 for n in done.values())}, "
+          f"begun {sum(event['event'] == 'started' for event in events)}, adopted {count - len(done)}, "
+          f"temporary files {len(temporary(output))}, the last child outlived its supervisor by {outlived:.2f} s")  # fmt: skip
+
+
+def _check_partial(output: Path) -> None:
+    """Whatever has its final name must be whole."""
+    from planish.slide.open import open_slide
+
+    for flat in output.rglob("*.flat.tif"):
+        with open_slide(flat) as slide:
+            slide.read_tile(len(slide.levels) - 1, 0, 0, 0)
+        assert flat.stat().st_size == json.loads(flat.with_suffix(".record.json").read_text())["output"]["bytes"], flat
+
+
+@contextmanager
+def small_disk(size: int) -> Iterator[Path]:
+    """Mount a tmpfs; only root can."""
+    folder = Path(tempfile.mkdtemp(prefix="planish-disk-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
+
+
+def run_full(folder: Path, offsets: int) -> None:
+    """A disk that fills up, at so many sizes, and then has room again."""
+    source = folder / "in"
+    count = len(exports(source, 12, size=1024))
+    with small_disk(1 << 30) as disk:
+        batch(source, disk / "out").communicate()
+        needed = sum(path.stat().st_size for path in (disk / "out").rglob("*") if path.is_file())
+    print(f"{count} slides need {needed:,} bytes")
+    tally: Counter[str] = Counter()
+    for offset in range(offsets):
+        with small_disk(needed * 2) as disk:
+            output, ballast = disk / "out", disk / "ballast"
+            # What is left lies between nearly nothing and nearly enough.
+            room = needed * (offset + 1) // (offsets + 1)
+            ballast.write_bytes(bytes(needed * 2 - room))
+            process = batch(source, output)
+            halted = _wait_until(lambda out=output, it=process: it.poll() is not None or _says_halted(it, out))
+            tally["halted" if process.poll() is None else f"ended {process.returncode}"] += 1
+            if process.poll() is None:
+                rows(output)  # integrity while it waits
+                time.sleep(1)
+                ballast.unlink()
+            said, errors = process.communicate(timeout=120)
+            states = Counter(row["state"] for row in rows(output))
+            told = b"paused" in errors or b"waiting:" in errors
+            tally[f"told {told}, then exit code {process.returncode}, {dict(states)}, verified {whole(source, output)}, "
+                  f"temporary {len(temporary(output))}"] += 1  # fmt: skip
+            if process.returncode or not halted:
+                print(offset, room, errors.decode()[-2000:])
+    for what, number in tally.items():
+        print(f"{number:>4} × {what}")
+
+
+def _says_halted(process: subprocess.Popen[bytes], output: Path) -> bool:
+    """Whether it has stopped beginning slides: nothing runs, and the log, or its silence, says so."""
+    time.sleep(0.2)
+    if children(output):
+        return False
+    time.sleep(2.5)
+    return process.poll() is None and not children(output)
+
+
+def _wait_until(what: Any, most: float = 120) -> bool:
+    deadline = time.monotonic() + most
+    while time.monotonic() < deadline:
+        if what():
+            return True
+    return False
+
+
+def run_stop(folder: Path, times: int) -> None:
+    """SIGTERM and SIGINT at random moments, and a second night beside the first."""
+    source, output = folder / "in", folder / "out"
+    good = exports(source, 24)
+    poison(source, 4, good[0])  # the one that hangs ignores SIGTERM
+    chance, longest, codes = random.Random(1), 0.0, Counter[int]()
+    for index in range(times):
+        process = batch(source, output, "--retry-failed", poisoned=True)
+        time.sleep(chance.uniform(1.0, 4.0))
+        second = batch(source, output)
+        _, refused = second.communicate()
+        begin = time.monotonic()
+        process.send_signal((signal.SIGTERM, signal.SIGINT)[index % 2])
+        process.communicate()
+        longest = max(longest, time.monotonic() - begin)
+        codes[process.returncode] += 1
+        assert not children(output), "a stray process"
+        assert second.returncode in (0, 1), refused
+        if index == 0:
+            print("second:", second.returncode, refused.decode().strip())
+    print(f"{times} × stopped: longest {longest:.1f} s, exit codes {dict(codes)}, no stray process, "
+          f"temporary files {len(temporary(output))}")  # fmt: skip
+
+
+def run_overhead(folder: Path, count: int) -> None:
+    """The same slides by the command, one after the other, and as a night with one at a time."""
+    source, output = folder / "in", folder / "out"
+    made = exports(source, count)
+    ratios = []
+    for round_ in range(3):
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
+        begin = time.monotonic()
+        for index, path in enumerate(made):
+            target = output / f"{index}.tif"
+            command = [*PLANISH, "flatten", str(path), str(target), "--heatmap", str(target.with_suffix(".png")),
+                       "--overwrite", "--json", "--quiet", "--jobs", str(os.cpu_count())]  # fmt: skip
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        alone = time.monotonic() - begin
+        shutil.rmtree(output)
+        begin = time.monotonic()
+        batch(source, output, "--jobs", "1").communicate()
+        night = time.monotonic() - begin
+        ratios.append((night - alone) / count)
+        print(f"{round_}: {count} slides alone {alone:.1f} s, as a night {night:.1f} s: {ratios[-1]:+.3f} s each")
+    shutil.rmtree(output)
+    begin = time.monotonic()
+    batch(source, output).communicate()
+    print(f"as a night with as many at once as fit: {time.monotonic() - begin:.1f} s")
+
+
+def run_long(folder: Path, count: int) -> None:
+    """The supervisor's memory over a long night."""
+    source, output = folder / "in", folder / "out"
+    exports(source, count, size=256, planes=2)
+    process = batch(source, output)
+    status, sizes = Path(f"/proc/{process.pid}/status"), []
+    while process.poll() is None:
+        try:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            sizes.append(int(lines["VmRSS"].split()[0]) / 1024)
+        except (OSError, KeyError):
+            break
+        time.sleep(1)
+    process.communicate()
+    tenths = [max(sizes[len(sizes) * part // 10 : len(sizes) * (part + 1) // 10]) for part in range(10)]
+    print(f"{count} slides, exit code {process.returncode}; the supervisor's MiB, by tenths of the night: "
+          + ", ".join(f"{size:.0f}" for size in tenths))  # fmt: skip
+
+
+def hashes(output: Path) -> dict[Path, str]:
+    """Return the SHA-256 of flat slides, maps and heatmaps; records hold times."""
+    return {
+        path.relative_to(output): hashlib.sha256(path.read_bytes()).hexdigest()
+        for kind in ("tif", "map.json", "heatmap.png") for path in output.rglob(f"*.flat.{kind}")
+    }  # fmt: skip
+
+
+def run_cluster(folder: Path, count: int) -> None:
+    """A Dask cluster of two workers, one killed in the middle, against one machine."""
+    from distributed import LocalCluster
+
+    source, here, there = folder / "in", folder / "here", folder / "there"
+    exports(source, count)
+    begin = time.monotonic()
+    batch(source, here).communicate()
+    alone = time.monotonic() - begin
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        begin = time.monotonic()
+        process = batch(source, there, "--cluster", cluster.scheduler_address)
+        time.sleep(6)
+        victim = next(iter(cluster.workers.values())).pid
+        os.kill(victim, signal.SIGKILL)
+        process.communicate()
+        print(f"{count} slides: here {alone:.1f} s, on the cluster, a worker of which was killed, "
+              f"{time.monotonic() - begin:.1f} s, exit code {process.returncode}")  # fmt: skip
+    same = hashes(here) == hashes(there)
+    print(f"the same bytes: {same} ({len(hashes(there))} files)")
+
+
+RUNS = {
+    "poison": (run_poison, 200), "kill": (run_kill, 100), "full": (run_full, 20), "stop": (run_stop, 20),
+    "overhead": (run_overhead, 20), "long": (run_long, 1000), "cluster": (run_cluster, 40),
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one of them in a folder that goes afterwards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=RUNS)
+    parser.add_argument("--count", type=int, help="slides, kills, sizes or stops")
+    options = parser.parse_args(arguments)
+    run, count = RUNS[options.what]
+    with tempfile.TemporaryDirectory(prefix="planish-night-") as folder:
+        try:
+            run(Path(folder), options.count or count)
+        except PlanishError as error:
+            raise SystemExit(f"{options.what}: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
