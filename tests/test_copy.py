@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from arrays import ArraySlide
 from makers import container, make_stack, tiled_page
-from planish.convert import ConvertOptions, convert, verify_file
+from planish.convert import ConvertOptions, convert
 from planish.errors import OptionError, PlanishError, WriteError
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
@@ -27,6 +27,7 @@ from planish.planemap import How, PlaneMap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.slide.page import as_pages
+from planish.verification import verify_file
 from planish.write import tiff as writer
 from planish.write.assembler import Ifd, Tag, TiffAssembler, short
 from planish.write.tiff import WriteOptions, tile_source, write

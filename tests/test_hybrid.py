@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from arrays import ArraySlide
 from layers import GLASS, PyramidSlide, layered, map_of, recipe_of, whole
-from planish.convert import ConvertOptions, convert, verify_file
+from planish.convert import ConvertOptions, convert
 from planish.errors import PlanishError, TileError, WriteError
 from planish.fuse.blocks import BlockCache
 from planish.fuse.cells import soft_at
@@ -34,6 +34,7 @@ from planish.phantom.containers import ContainerOptions, write_container
 from planish.planemap import How, PlaneMap
 from planish.recipe import FULL_RAMP, HALF_RAMP, Action
 from planish.slide.open import open_slide
+from planish.verification import verify_file
 from planish.write import tiff as writer
 from planish.write.tiff import WriteOptions
 

@@ -25,7 +25,7 @@ ROOMS = [
     ("write",),
     ("report",),
     ("convert",),
-    ("imagestack", "pictures", "stackfiles", "stackoptions"),
+    ("imagestack", "pictures", "stackfiles", "stackoptions", "verification"),
     ("phantom",),
     ("batch",),
     ("serve",),

@@ -87,3 +87,13 @@ def test_methods_that_decide_nothing_by_cells_say_nothing_of_them(method: str, t
     said = capsys.readouterr().out
     assert "composed" not in said
     assert ("fused     soft(" in said) == (method == "soft")
+
+
+def test_warnings_are_said_and_recorded_alike(tmp_path: Path, capsys: Say) -> None:
+    one, four = (str(container(tmp_path, make_stack(planes), kind=kind)) for planes, kind in ((1, "svs"), (4, "ndpi")))
+    assert main(["flatten", one, str(tmp_path / "one.tif")]) == 0
+    assert "\nwarning   one plane only: there was nothing to choose\n" in capsys.readouterr().out
+    assert main(["flatten", four, str(tmp_path / "four.tif"), "--fuse", "select"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    told = json.loads((tmp_path / "four.record.json").read_text(encoding="utf-8"))["output"]["warnings"]
+    assert said == [f"warning   {warning}" for warning in told]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from planish.errors import OptionError, PlanishError, UnsupportedSlide
+from planish.errors import OptionError, UnsupportedSlide
 from planish.files import check_output, replacing
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
@@ -23,17 +23,17 @@ from planish.fuse.planes import SlidePlanes
 from planish.model import Box
 from planish.outputs import check_not_source
 from planish.planemap import PlaneMap
-from planish.recipe import Recipe
+from planish.report.blur import measure_blur
 from planish.report.description import describe
 from planish.report.record import Run, RunRecord
+from planish.report.thumbnail import check_png, encode_png
+from planish.report.warnings import find_warnings
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
+from planish.slide.tiff import TiffSlide
 from planish.slide.views import RegionView
 from planish.threads import Progress
-from planish.write.encode import JpegTiles
-from planish.write.levels import plan_levels
-from planish.write.tiff import WriteOptions, Written, tile_source, write_file
-from planish.write.verify import SAMPLE, VerifyReport, compare
+from planish.write.tiff import WriteOptions, Written, write_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,8 @@ class ConvertOptions:
         Of the stages.
     map_path : Path or None
         A saved plane map to use instead of a survey.
+    heatmap : Path or None
+        A PNG to draw of the plane map, too.
     source_name : bool
         Whether the record may name the source file; names can hold a patient's.
     """
@@ -86,6 +88,7 @@ class ConvertOptions:
     fuse: FuseOptions = field(default_factory=FuseOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
     map_path: Path | None = None
+    heatmap: Path | None = None
     source_name: bool = False
 
 
@@ -97,6 +100,7 @@ class Outputs:
     map: Path
     record_path: Path
     record: RunRecord
+    heatmap: Path | None = None
 
 
 def side_file(output: Path, kind: str) -> Path:
@@ -144,8 +148,9 @@ def convert(
     options, run = options or ConvertOptions(), Run("flatten")
     options = replace(options, fuse=_spelt_out(options))
     paths = output, side_file(output, "map"), side_file(output, "record")
-    check_not_source(source, output)
-    for path in paths:
+    _check_heatmap(options.heatmap, paths)
+    for path in (*paths, *_given(options.heatmap)):
+        check_not_source(source, path)
         check_output(path, overwrite=options.write.overwrite)
     with ExitStack() as stack:
         with run.stage("open"):
@@ -157,20 +162,45 @@ def convert(
         with run.stage("decide"):
             focus, composed = _decide(slide, focus, options, progress)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
-        slide_file, map_file, record_file = (
-            stack.enter_context(replacing(path, overwrite=options.write.overwrite)) for path in paths
+        slide_file, map_file, record_file, *heatmap_file = (
+            stack.enter_context(replacing(path, overwrite=options.write.overwrite))
+            for path in (*paths, *_given(options.heatmap))
         )
         focus.save(map_file)
+        for path in heatmap_file:
+            with run.stage("draw"):
+                path.write_bytes(_drawn(slide, focus))
         with run.stage("write"):
             written = write_file(flatten(slide, focus, options.fuse), slide_file, options.write, progress)
+        with run.stage("judge"):
+            judged = _judged(slide, focus, slide_file)
         record = run.record(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
             survey=focus.record,
-            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)} | composed,
+            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)} | composed | judged,
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
-    return Outputs(*paths, record)
+    return Outputs(*paths, record, options.heatmap)
+
+
+def _given(path: Path | None) -> list[Path]:
+    return [path] if path else []
+
+
+def _check_heatmap(heatmap: Path | None, others: Iterable[Path]) -> None:
+    """Raise OptionError where the heatmap is no PNG, or would take the place of another output."""
+    if heatmap is None:
+        return
+    check_png(heatmap)
+    if heatmap.resolve() in (path.resolve() for path in others):
+        raise OptionError(f"{heatmap}: is the slide, its map or its record; give the heatmap a name of its own")
+
+
+def _drawn(slide: Slide, focus: PlaneMap) -> bytes:
+    from planish.report.heatmap import heatmap  # matplotlib is loaded where it draws, only
+
+    return encode_png(heatmap(slide, focus))
 
 
 def _spelt_out(options: ConvertOptions) -> FuseOptions:
@@ -209,6 +239,13 @@ def _decide(
     return decided, {"composed": facts} if facts else {}
 
 
+def _judged(slide: Slide, focus: PlaneMap, flat: Path) -> dict[str, Any]:
+    """Return how blurred the written file is, and what a person should know of it."""
+    with TiffSlide(flat) as written:
+        blur = measure_blur(written, focus)
+    return {"blur": blur, "warnings": find_warnings(slide, focus, blur)}
+
+
 def _facts(written: Written) -> dict[str, Any]:
     return {
         "bytes": written.size,
@@ -226,57 +263,3 @@ def _planes_used(slide: Slide, focus: PlaneMap, fuse: FuseOptions) -> int:
     if fuse.pixel_method(None):
         return len(slide.planes)
     return len(np.unique(focus.plane[focus.specimen] if focus.specimen.any() else focus.plane))
-
-
-def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every_tile: bool = False) -> VerifyReport:
-    """Check that a flat slide is what its source and its plane map make, composed as the record beside it says.
-
-    Parameters
-    ----------
-    flat, source : Path
-        The file, and the z-stack it was made from. Where no record lies beside the file, the map tells
-        how it was composed.
-    map_path : Path or None
-        The plane map, by default the one beside `flat`.
-    every_tile : bool
-        Whether to compare all tiles instead of a sample of each level.
-
-    Raises
-    ------
-    WriteError
-        Where anything differs, naming level and tile.
-    PlanishError
-        Where one of the files cannot be read, or the map does not fit the source.
-    """
-    focus = PlaneMap.load(map_path or side_file(flat, "map"))
-    fuse = _recorded_fusion(side_file(flat, "record"), focus.recipe)
-    with open_selection(source, Selection()) as slide, open_slide(flat) as written:
-        meant = flatten(slide, focus, fuse)
-        options = WriteOptions(levels=_levels_of(written, meant))
-        stored, plain = written.encoding(0, 0), tile_source(meant, options)
-        encodings = [plain.encoder.encoding, *(slide.encoding(0, plane.index) for plane in slide.planes)]
-        if stored is not None and stored.codec == "jpeg" and stored not in encodings:
-            # Written with a quality of its own.
-            plain = replace(plain, encoder=JpegTiles(stored), copying=False)
-        return compare(flat, plain, None if every_tile else SAMPLE)
-
-
-def _recorded_fusion(path: Path, recipe: Recipe | None) -> FuseOptions:
-    """Return how a flat slide was fused, by its record; where there is none by the map's recipe, else `select`."""
-    if not path.exists():
-        return FuseOptions(recipe.method, recipe.parameters) if recipe else FuseOptions("select")
-    try:
-        fuse = json.loads(path.read_text(encoding="utf-8"))["arguments"]["fuse"]
-        # JSON knows no tuples, and has a prior other than the plane map as an object.
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in fuse.get("parameters", {}).items()}
-        if isinstance(given.get("prior"), dict):
-            raise ValueError("its prior is not the plane map")
-        return FuseOptions(fuse["method"], given, fuse.get("backend", "auto"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise PlanishError(f"{path}: does not say how the slide was fused ({error}); flatten it again") from error
-
-
-def _levels_of(written: Slide, meant: Slide) -> str:
-    """Return which levels a file was written with."""
-    count = len(written.levels)
-    return "source" if count == len(meant.levels) != len(plan_levels(meant).levels) else "all"

@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from planish.errors import OptionError, PlanishError
+from planish.cli.failure import as_json, exit_code, is_expected, said
+from planish.errors import PlanishError
 
 __all__ = ["main"]
 
@@ -25,7 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted, 143 terminated.
+        0 done, 1 failed with one line on stderr, 2 wrong usage, 75 failed for a reason that may pass, 130 interrupted,
+        143 terminated.
+
+    Raises
+    ------
+    Exception
+        Any that only a fault of planish explains. With ``--json``, that and every other failure is told on stdout, too.
     """
     _never_fail_to_print()
     try:
@@ -43,14 +50,20 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     options = build_parser().parse_args(attached(sys.argv[1:] if arguments is None else arguments))
     try:
-        options.run(options)
-    except PlanishError as error:
-        print(f"planish: {error}", file=sys.stderr)
-        return 2 if isinstance(error, OptionError) else 1
-    except (OSError, MemoryError) as error:
-        print(f"planish: {error or 'out of memory; use fewer --jobs'}", file=sys.stderr)
-        return 1
-    return 0
+        code: int | None = options.run(options)
+    except Exception as error:
+        if getattr(options, "json", False):
+            _tell(as_json(error))
+        if not isinstance(error, PlanishError) and not is_expected(error):
+            raise
+        print(f"planish: {said(error)}", file=sys.stderr)
+        return exit_code(error)
+    return code or 0
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # it may be stdout itself that failed
+        print(line, flush=True)
 
 
 def _never_fail_to_print() -> None:

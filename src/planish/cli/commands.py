@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from planish.fuse.options import FuseOptions
     from planish.report.record import RunRecord
 
-Command = Callable[[Namespace], None]
+Command = Callable[[Namespace], int | None]
+"""Returns an exit code, or nothing where all went well."""
 
 TIFF_NAMES = (".tif", ".tiff", ".btf")
 
@@ -62,6 +63,7 @@ def flatten(options: Namespace) -> None:
             jobs=options.jobs,
         ),
         map_path=options.map,
+        heatmap=options.heatmap,
         source_name=options.source_name,
     )
     with Bars(quiet=options.quiet) as bars:
@@ -128,7 +130,7 @@ def focus(options: Namespace) -> None:
 
 def verify(options: Namespace) -> None:
     """Compare a flat slide with what its source and its plane map make."""
-    from planish.convert import verify_file
+    from planish.verification import verify_file
 
     report = verify_file(options.flat, options.slide, options.map, every_tile=options.all)
     if options.json:

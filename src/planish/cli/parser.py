@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from planish._version import __version__
-from planish.cli import commands, values
+from planish.cli import commands, night, nightparser, values
+from planish.cli.settings import settings
 from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
 from planish.fuse.methods import PIXEL_METHODS
@@ -15,6 +17,10 @@ from planish.fuse.options import METHODS
 from planish.threads import cores
 
 _FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
+_CODES = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 75 failed for a reason that may pass (disk full, I/O error), so try "
+    "again; 130 interrupted; 143 terminated."
+)
 _SIGNED = ("--planes", "--region")
 """Options whose values may begin with a minus sign, if only to be refused with a clear message."""
 
@@ -32,11 +38,15 @@ def attached(arguments: Iterable[str]) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the `planish` command."""
-    parser = argparse.ArgumentParser(prog="planish", description="Flatten z-stacked slides into one sharp slide.")
+    parser = argparse.ArgumentParser(
+        prog="planish", description="Flatten z-stacked slides into one sharp slide.", epilog=_CODES
+    )
     parser.add_argument("--version", action="version", version=f"planish {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     _info(_command(subparsers, "info", commands.info, "say what a slide holds"))
     _flatten(_command(subparsers, "flatten", commands.flatten, "write one sharp slide from a z-stack"))
+    _batch(_command(subparsers, "batch", night.batch, "flatten a folder of slides overnight, with a report"))
+    nightparser.add_status(_command(subparsers, "batch-status", night.status, "say how far a night is"))
     _fuse(_command(subparsers, "fuse", commands.fuse, "make one sharp image from a stack of images"))
     _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
     _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
@@ -63,15 +73,8 @@ def _flatten(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="pyramidal TIFF to write")
     _add_selection(parser)
     _add_survey(parser)
-    group = parser.add_argument_group("composing")
-    group.add_argument(
-        "--fuse",
-        default="hybrid",
-        choices=METHODS,
-        help="hybrid copies what one plane shows sharply, fuses the rest and hides seams (the default); select copies "
-        f"each cell from one plane; feather blends all seams; {', '.join(PIXEL_METHODS)} fuse every pixel",
-    )
-    _add_fusing(group)
+    parser.add_argument("--heatmap", type=Path, metavar="OUT.png", help="draw which plane is sharp where, too")
+    _add_composing(parser)
     _add_writing(parser)
     _add_recording(parser)
     _add_running(parser)
@@ -148,11 +151,25 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
+def _batch(parser: argparse.ArgumentParser) -> None:
+    nightparser.add_batch(parser)
+    groups = [
+        _add_selection(parser),
+        _add_survey(parser, saved_map=False),
+        _add_composing(parser),
+        _add_writing(parser),
+    ]
+    recording = parser.add_argument_group("recording")
+    _add_source_name(recording)
+    parser.set_defaults(settings=partial(settings, groups=[*groups, recording]))
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("part of the slide")
     group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
     group.add_argument("--region", type=values.region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
     _add_planes(group)
+    return group
 
 
 def _add_planes(group: argparse._ActionsContainer) -> None:
@@ -165,9 +182,10 @@ def _add_planes(group: argparse._ActionsContainer) -> None:
     )
 
 
-def _add_survey(parser: argparse.ArgumentParser) -> None:
+def _add_survey(parser: argparse.ArgumentParser, *, saved_map: bool = True) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("choosing planes")
-    group.add_argument("--map", type=Path, metavar="MAP", help="use a saved plane map instead of a survey")
+    if saved_map:
+        group.add_argument("--map", type=Path, metavar="MAP", help="use a saved plane map instead of a survey")
     group.add_argument("--scorer", default="auto", choices=("auto", *SCORERS, "encoded-size"), help="sharpness measure")
     group.add_argument(
         "--ties",
@@ -182,6 +200,20 @@ def _add_survey(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--sampler", default="auto", choices=("auto", "dense", "recursive", "bracket"))
     group.add_argument("--seed", type=int, default=0, help="of probe and audit (0)")
     group.add_argument("--no-audit", action="store_true", help="do not check a sample of the inferred cells")
+    return group
+
+
+def _add_composing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("composing")
+    group.add_argument(
+        "--fuse",
+        default="hybrid",
+        choices=METHODS,
+        help="hybrid copies what one plane shows sharply, fuses the rest and hides seams (the default); select copies "
+        f"each cell from one plane; feather blends all seams; {', '.join(PIXEL_METHODS)} fuse every pixel",
+    )
+    _add_fusing(group)
+    return group
 
 
 def _add_fusing(group: argparse._ActionsContainer) -> None:
@@ -196,7 +228,7 @@ def _add_fusing(group: argparse._ActionsContainer) -> None:
     group.add_argument("--backend", default="auto", choices=BACKENDS, help="what fuses pixels (auto: a GPU if any)")
 
 
-def _add_writing(parser: argparse.ArgumentParser) -> None:
+def _add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("writing")
     group.add_argument(
         "--write",
@@ -211,6 +243,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--label", action="store_true", help="copy the label image, which may show names")
     group.add_argument("--macro", action="store_true", help="copy the macro image, which may show names")
+    return group
 
 
 def _add_quality(group: argparse._ActionsContainer) -> None:
@@ -220,8 +253,12 @@ def _add_quality(group: argparse._ActionsContainer) -> None:
 
 
 def _add_recording(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
+    _add_source_name(parser)
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+
+def _add_source_name(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--source-name", action="store_true", help="name the source file in the record")
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,8 @@ def flat_summary(outputs: Outputs, notes: Sequence[str] = ()) -> str:
     """Return where the files of a flattened slide lie, what was done, and notes beside those of the record."""
     record, lines = outputs.record, [f"slide     {outputs.slide}", f"map       {outputs.map}"]
     lines.append(f"record    {outputs.record_path}")
+    if outputs.heatmap:
+        lines.append(f"heatmap   {outputs.heatmap}")
     if record.survey:
         if record.arguments.get("map_path"):
             lines.append("planes    from a saved map, which was made so:")
@@ -26,7 +28,9 @@ def flat_summary(outputs: Outputs, notes: Sequence[str] = ()) -> str:
         lines += composed_lines(fuse["method"], composed)
     elif fuse["method"] != "select":
         lines.append(_method_line(fuse))
-    return "\n".join([*lines, *_tile_lines(record.output), *_note_lines(record, notes), _done_line(record)])
+    lines += _tile_lines(record.output)
+    lines += [f"warning   {warning}" for warning in record.output["warnings"]]
+    return "\n".join([*lines, *_note_lines(record, notes), _done_line(record)])
 
 
 def composed_lines(method: str, composed: Mapping[str, Any]) -> list[str]:
