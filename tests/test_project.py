@@ -132,6 +132,6 @@ def test_importing_planish_is_light() -> None:
 
 def test_links_in_the_docs_lead_somewhere() -> None:
     root = SOURCE.parents[1]
-    for page in (root / "README.md", root / "CHANGELOG.md", *(root / "docs").glob("*.md")):
+    for page in (root / "README.md", root / "CHANGELOG.md", *(root / "docs").rglob("*.md")):
         for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"

@@ -209,45 +209,35 @@ def run_full(folder: Path, offsets: int) -> None:
         needed = sum(path.stat().st_size for path in (disk / "out").rglob("*") if path.is_file())
     print(f"{count} slides need {needed:,} bytes")
     tally: Counter[str] = Counter()
+    size, chance = needed + (64 << 20), random.Random(2)
     for offset in range(offsets):
-        with small_disk(needed * 2) as disk:
+        with small_disk(size) as disk:
             output, ballast = disk / "out", disk / "ballast"
-            # What is left lies between nearly nothing and nearly enough.
-            room = needed * (offset + 1) // (offsets + 1)
-            ballast.write_bytes(bytes(needed * 2 - room))
             process = batch(source, output)
-            halted = _wait_until(lambda out=output, it=process: it.poll() is not None or _says_halted(it, out))
-            tally["halted" if process.poll() is None else f"ended {process.returncode}"] += 1
-            if process.poll() is None:
-                rows(output)  # integrity while it waits
-                time.sleep(1)
-                ballast.unlink()
-            said, errors = process.communicate(timeout=120)
+            time.sleep(chance.uniform(1.0, 5.0))
+            # Somebody else fills the disk, but for what one slide takes or less.
+            _fill(ballast, leave=needed // count * offset // offsets)
+            while children(output) and process.poll() is None:
+                time.sleep(0.1)
+            time.sleep(3)
+            alive = process.poll() is None
+            ballast.unlink()
+            _, errors = process.communicate(timeout=120)
+            said = {word.decode() for word in (b"paused", b"waiting:", b"no space") if word in errors}
             states = Counter(row["state"] for row in rows(output))
-            told = b"paused" in errors or b"waiting:" in errors
-            tally[f"told {told}, then exit code {process.returncode}, {dict(states)}, verified {whole(source, output)}, "
-                  f"temporary {len(temporary(output))}"] += 1  # fmt: skip
-            if process.returncode or not halted:
-                print(offset, room, errors.decode()[-2000:])
+            tally[f"alive {alive}, said {sorted(said)}, exit code {process.returncode}, {dict(states)}, "
+                  f"verified {whole(source, output)}, temporary {len(temporary(output))}"] += 1  # fmt: skip
+            if process.returncode or not said:
+                print(offset, errors.decode()[-3000:])
     for what, number in tally.items():
         print(f"{number:>4} × {what}")
 
 
-def _says_halted(process: subprocess.Popen[bytes], output: Path) -> bool:
-    """Whether it has stopped beginning slides: nothing runs, and the log, or its silence, says so."""
-    time.sleep(0.2)
-    if children(output):
-        return False
-    time.sleep(2.5)
-    return process.poll() is None and not children(output)
-
-
-def _wait_until(what: Any, most: float = 120) -> bool:
-    deadline = time.monotonic() + most
-    while time.monotonic() < deadline:
-        if what():
-            return True
-    return False
+def _fill(path: Path, leave: int) -> None:
+    """Write a file until the disk has only so much room."""
+    with path.open("wb", buffering=0) as file:
+        while (free := shutil.disk_usage(path.parent).free - leave) > 0:
+            file.write(bytes(min(free, 1 << 20)))
 
 
 def run_stop(folder: Path, times: int) -> None:

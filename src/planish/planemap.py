@@ -200,6 +200,8 @@ class PlaneMap:
 
     def save(self, path: str | Path) -> None:
         """Write the map as JSON; rows of numbers stay on one line each, so that it can be read and edited."""
+        record = asdict(self.record) if self.record else {}
+        record.pop("seconds", None)  # the same decisions make the same file
         head = {
             "format": FORMAT,
             "version": VERSION,
@@ -209,7 +211,7 @@ class PlaneMap:
             "cell_height": self.cell_height,
             "z_um": self.z_um,
             "how_values": {how.name.lower(): int(how) for how in How},
-            "record": asdict(self.record) if self.record else None,
+            "record": record or None,
         }
         arrays = {
             "plane": self.plane.tolist(),

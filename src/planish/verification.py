@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from planish.convert import Selection, open_selection, side_file
 from planish.errors import PlanishError
 from planish.fuse.flat import flatten
 from planish.fuse.options import FuseOptions
+from planish.model import Box
 from planish.planemap import PlaneMap
 from planish.recipe import Recipe
 from planish.slide.base import Slide
@@ -41,8 +44,8 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
         Where one of the files cannot be read, or the map does not fit the source.
     """
     focus = PlaneMap.load(map_path or side_file(flat, "map"))
-    fuse = _recorded_fusion(side_file(flat, "record"), focus.recipe)
-    with open_selection(source, Selection()) as slide, open_slide(flat) as written:
+    fuse, selection = _recorded(side_file(flat, "record"), focus.recipe)
+    with open_selection(source, selection) as slide, open_slide(flat) as written:
         meant = flatten(slide, focus, fuse)
         options = WriteOptions(levels=_levels_of(written, meant))
         stored, plain = written.encoding(0, 0), tile_source(meant, options)
@@ -53,19 +56,28 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
         return compare(flat, plain, None if every_tile else SAMPLE)
 
 
-def _recorded_fusion(path: Path, recipe: Recipe | None) -> FuseOptions:
-    """Return how a flat slide was fused, by its record; where there is none by the map's recipe, else `select`."""
+def _recorded(path: Path, recipe: Recipe | None) -> tuple[FuseOptions, Selection]:
+    """Return how a slide was fused, and which part of it, by its record; without one by the recipe, else `select`."""
     if not path.exists():
-        return FuseOptions(recipe.method, recipe.parameters) if recipe else FuseOptions("select")
+        return FuseOptions(recipe.method, recipe.parameters) if recipe else FuseOptions("select"), Selection()
     try:
-        fuse = json.loads(path.read_text(encoding="utf-8"))["arguments"]["fuse"]
-        # JSON knows no tuples, and has a prior other than the plane map as an object.
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in fuse.get("parameters", {}).items()}
-        if isinstance(given.get("prior"), dict):
-            raise ValueError("its prior is not the plane map")
-        return FuseOptions(fuse["method"], given, fuse.get("backend", "auto"))
+        arguments = json.loads(path.read_text(encoding="utf-8"))["arguments"]
+        return _fusion(arguments["fuse"]), _selection(arguments["selection"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise PlanishError(f"{path}: does not say how the slide was fused ({error}); flatten it again") from error
+
+
+def _fusion(fuse: Mapping[str, Any]) -> FuseOptions:
+    # JSON knows no tuples, and has a prior other than the plane map as an object.
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in fuse.get("parameters", {}).items()}
+    if isinstance(given.get("prior"), dict):
+        raise ValueError("its prior is not the plane map")
+    return FuseOptions(fuse["method"], given, fuse.get("backend", "auto"))
+
+
+def _selection(recorded: Mapping[str, Any]) -> Selection:
+    region, (first, stop) = recorded["region"], recorded["planes"]
+    return Selection(recorded["level"], Box(*region) if region else None, (first, stop))
 
 
 def _levels_of(written: Slide, meant: Slide) -> str:

@@ -14,7 +14,6 @@ from planish.batch.job import Job
 from planish.batch.options import BatchOptions
 from planish.batch.process import Task
 from planish.batch.resume import TAG
-from planish.threads import cores
 
 _PLANISH = (sys.executable, "-m", "planish.cli")
 
@@ -44,24 +43,26 @@ class Commands:
         heatmap = flat.with_name(f"{flat.stem}.heatmap.png")
         command = (*_PLANISH, "flatten", str(self.source / relative), str(flat), "--heatmap", str(heatmap),
                    "--overwrite", "--json", "--quiet", "--jobs", str(self.threads), *self.options.settings)  # fmt: skip
-        return Job(self._task(command, entry), flat, heatmap, f"{TAG}{entry.id}-{secrets.token_hex(4)}")
+        return Job(
+            self._task(command, entry), self.source / relative, flat, heatmap, f"{TAG}{entry.id}-{secrets.token_hex(4)}"
+        )
 
     def verify(self, entry: Entry, relative: Path) -> Job:
         """Return the job that compares all of a flat slide with its source."""
         command = (*_PLANISH, "verify", str(self.output / entry.output), str(self.source / relative), "--all", "--json")
-        return Job(self._task(command, entry))
+        return Job(self._task(command, entry), self.source / relative)
 
     def probe(self, path: Path, size: int) -> Job:
         """Return the job that opens a slide and closes it again."""
         command = (*_PLANISH, "info", str(path), "--json")
-        return Job(Task(command, self.options.limits(size), self._environment()))
+        return Job(Task(command, self.options.limits(size), self._environment()), path)
 
     def typed(self, entry: Entry, relative: Path) -> str:
         """Return the command that a person would type to do a slide again, as a line for a shell."""
         flat = self.output / entry.output
-        words = ["planish", "flatten", str(self.source / relative), str(flat), "--heatmap",
-                 str(flat.with_name(f"{flat.stem}.heatmap.png")), "--overwrite", *json.loads(entry.settings)]  # fmt: skip
-        return shlex.join(words)
+        heatmap = flat.with_name(f"{flat.stem}.heatmap.png")
+        words = ["planish", "flatten", self.source / relative, flat, "--heatmap", heatmap, "--overwrite"]
+        return shlex.join([*map(str, words), *json.loads(entry.settings)])
 
     def _task(self, command: tuple[str, ...], entry: Entry) -> Task:
         return Task(command, self.options.limits(entry.size), self._environment())
@@ -70,8 +71,3 @@ class Commands:
         # Libraries that would take all cores for themselves, beside the other slides.
         pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
         return dict.fromkeys(pools, str(self.threads))
-
-
-def threads_each(slots: int) -> int:
-    """Return how many threads a slide gets where so many are worked on at once."""
-    return max(1, cores() // slots)

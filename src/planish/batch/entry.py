@@ -102,7 +102,10 @@ class Entry:
     @property
     def name(self) -> str:
         """What a slide is called in front of people: its source, or its number where names are kept apart."""
-        return f"slide {self.id:06d}" if self.relative is None else shown(self.relative)
+        if self.relative is None:
+            return f"slide {self.id:06d}"
+        # A slide that is the searched folder itself has no name below it.
+        return shown(self.relative if self.relative.name else self.output)
 
 
 def shown(path: Path) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "began", "passed over", "found", "again", "started", "done", "failed", "retry", "paused", "resumed", "blocked",
-    "checked", "stopping", "ended",
+    "began", "adopted", "passed over", "found", "again", "started", "done", "failed", "retry", "paused", "resumed",
+    "blocked", "checked", "stopping", "ended",
 ]  # fmt: skip
 
 

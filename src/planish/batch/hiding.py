@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from planish.batch.entry import shown
+
 _SHORTEST = 3
 
 
@@ -27,7 +29,13 @@ def hidden(text: str, folder: Path, relative: Path, number: int) -> str:
         inside = []
     names = {*relative.parts, *inside}
     names |= {Path(name).stem for name in names}
+    names |= {form for name in names for form in _forms(name)}
     # Whole paths first, then longer names before those that are part of them.
     wanted = sorted({str(path), str(path.resolve()), *names, str(folder), str(folder.resolve())}, key=len, reverse=True)
     pattern = "|".join(re.escape(name) for name in wanted if len(name) >= _SHORTEST)
     return re.sub(f"(?:{pattern})", f"slide {number:06d}", text)
+
+
+def _forms(name: str) -> set[str]:
+    """Return a name as messages may have it: undecodable bytes replaced, signs escaped."""
+    return {name.encode("utf-8", "replace").decode("utf-8"), shown(Path(name)), repr(name)[1:-1]}

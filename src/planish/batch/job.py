@@ -25,6 +25,8 @@ class Job:
     ----------
     task : Task
         The command.
+    source : Path
+        What it reads.
     output, heatmap : Path or None
         What it writes; None for a command that writes nothing.
     tag : str
@@ -32,6 +34,7 @@ class Job:
     """
 
     task: Task
+    source: Path
     output: Path | None = None
     heatmap: Path | None = None
     tag: str = ""

@@ -41,6 +41,7 @@ CREATE INDEX states ON slides (state, not_before);
 CREATE TABLE pictures (id INTEGER PRIMARY KEY REFERENCES slides (id), slide BLOB NOT NULL, heatmap BLOB NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_NUMBERS = "SELECT id FROM slides"
 _COLUMNS = {field.name for field in fields(Entry)} - {"relative", "id"} | {"not_before", "before"}
 
 
@@ -81,10 +82,20 @@ class Ledger:
                 f"{path.absolute().as_uri()}?mode={mode}",
                 uri=True, timeout=_PATIENCE_S, isolation_level=None,
             )  # fmt: skip
-            self._database.row_factory = sqlite3.Row
-            self._prepare(read_only)
         except sqlite3.Error as error:
+            raise LedgerError(f"{path}: cannot be opened ({error}); check who may read it") from error
+        self._database.row_factory = sqlite3.Row
+        try:
+            self._prepare(read_only)
+        except sqlite3.OperationalError as error:
+            self.close()
+            raise LedgerBlocked(f"{path}: cannot be read ({error}); try again, or mend the disk") from error
+        except sqlite3.Error as error:
+            self.close()
             raise LedgerError(f"{path}: cannot be used as a ledger ({error}); move it away to begin anew") from error
+        except LedgerError:
+            self.close()
+            raise
 
     def _prepare(self, read_only: bool) -> None:
         # Not WAL: that is three files, needs shared memory, and so fails on network shares. Commits are few.
@@ -92,24 +103,38 @@ class Ledger:
         version, application = (
             self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
         )
-        if application not in (0, _APPLICATION):
+        if application not in (0, _APPLICATION) or (version == 0 and self._tables()):
             raise LedgerError(f"{self.path}: belongs to another program; move it away, or choose another folder")
         if version > VERSION:
             raise LedgerError(
                 f"{self.path}: is of version {version}, this planish knows up to {VERSION}; use a newer planish"
             )
-        if version == 0 and not read_only:
+        if version == 0 and read_only:
+            raise LedgerError(f"{self.path}: holds nothing yet; planish batch in {self.path.parent} fills it")
+        if version == 0:
+            self._check_new()
             with self.together():
                 for statement in _SCHEMA.split(";\n"):
                     self._database.execute(statement)
                 self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
-            self.set_facts(names_apart=self.names is not None)
+                self.set_facts(names_apart=self.names is not None)
         apart = bool(self.fact("names_apart"))
         if apart and self.names is None and not read_only:
             raise LedgerError(f"{self.path}: its names are kept apart; say where, with --deid-names TABLE")
         if self.names is not None and not apart:
             raise LedgerError(f"{self.path}: holds names already; use --deid-names with a new output folder")
+        if self.names and not self.names.all().keys() >= {row[0] for row in self._database.execute(_NUMBERS)}:
+            raise LedgerError(f"{self.names.path}: is not the table of {self.path}, of which it lacks slides; name "
+                              "the right one, or begin anew in another folder")  # fmt: skip
+
+    def _tables(self) -> bool:
+        return bool(self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+    def _check_new(self) -> None:
+        # Numbers would mean two slides, one here and one there.
+        if self.names and self.names.all():
+            raise LedgerError(f"{self.names.path}: belongs to another output folder; name a new table for this one")
 
     @contextmanager
     def together(self) -> Iterator[None]:

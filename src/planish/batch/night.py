@@ -13,11 +13,12 @@ from pathlib import Path
 
 from planish._version import __version__
 from planish.batch import ledger as ledgers
-from planish.batch.command import Commands, threads_each
+from planish.batch.command import Commands
 from planish.batch.discover import Discovery, discover
-from planish.batch.entry import Entry, State
+from planish.batch.entry import Entry, Found, State
 from planish.batch.events import Event, Listener
-from planish.batch.ledger import Ledger
+from planish.batch.halts import Halts
+from planish.batch.ledger import Ledger, LedgerBlocked
 from planish.batch.lock import locked
 from planish.batch.log import Log
 from planish.batch.names import NameTable
@@ -92,7 +93,7 @@ def run_night(
         _check_space(output, options.reserve)
         ledger = stack.enter_context(Ledger(output / ledgers.NAME, names))
         runner = stack.enter_context(_runner(options))
-        night = _Night(ledger, Commands(source, output, options, threads_each(runner.slots)), listeners, typed)
+        night = _Night(ledger, Commands(source, output, options, runner.threads), listeners, typed)
         return night.run(runner, look, discovery, stop)
 
 
@@ -102,7 +103,7 @@ class _Night:
         self._listeners: tuple[Listener, ...] = (Log(commands.output), *listeners)
         self._enrolment = Enrolment(
             ledger, commands.output, json.dumps(commands.options.settings), self._tell,
-            retry_failed=commands.options.retry_failed,
+            retry_failed=commands.options.retry_failed, overwrite=commands.options.overwrite,
         )  # fmt: skip
         self._began = time.time()
         self._notes: tuple[str, ...] = ()
@@ -116,31 +117,47 @@ class _Night:
         if options.recheck:
             recheck(self._ledger, runner, self._commands, self._tell, stop)
         supervisor = Supervisor(self._ledger, runner, self._commands, self._tell)
+        broken: PlanishError | None = None
         self._tell(Event("began", facts=self._began_facts(runner)))
         for note in self._notes:
             self._tell(Event("passed over", facts={"what": note}))
-        if options.watch is None:
-            supervisor.run(stop)
-        else:
-            self._watch(supervisor, Watcher(look, self._commands, options.watch), stop)
-        interrupted = stop.is_set() and options.watch is None
+        try:
+            if options.watch is None:
+                supervisor.run(stop)
+            else:
+                self._watch(supervisor, Watcher(look, self._commands, options.watch, stop), stop)
+        except PlanishError as error:  # a cluster that is gone: what was done is done, and reported
+            broken = error
+            supervisor.finish()
+        interrupted = bool(broken) or (stop.is_set() and options.watch is None)
         ending = self._end(supervisor, interrupted=interrupted)
         self._tell(Event("ended", facts={"counts": ending.counts, "interrupted": interrupted}))
+        if broken:
+            raise broken
         return ending
 
     def _watch(self, supervisor: Supervisor, watcher: Watcher, stop: threading.Event) -> None:
         reported = time.monotonic()
+        later: list[Found] = []
+        halts = Halts(self._tell)
 
         def arrived() -> bool:
-            nonlocal reported
-            if found := watcher.settled():
-                self._enrolment.enrol(found, whole=False)
-                self._tell(Event("found", facts={"slides": len(found), "bytes": sum(each.size for each in found)}))
+            nonlocal reported, later
+            found = [*later, *watcher.settled()]
+            try:
+                later = self._enrolment.enrol(found, whole=False) if found else []
+            except (LedgerBlocked, WriteError) as error:  # of the ledger, or of the table of names
+                later = found
+                halts.begin("blocked", message=str(error))
+            else:
+                halts.end("blocked")
+            if new := [each for each in found if each not in later]:
+                self._tell(Event("found", facts={"slides": len(new), "bytes": sum(each.size for each in new)}))
             if time.monotonic() - reported > REPORT_EVERY_S:
                 self._notes = self._passed_over(watcher.notes())
                 self._end(supervisor, interrupted=False, over=False)
                 reported = time.monotonic()
-            return bool(found)
+            return bool(new)
 
         watcher.begin()
         try:

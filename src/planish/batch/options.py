@@ -39,6 +39,8 @@ class BatchOptions:
         Whether slides that failed before are tried again.
     recheck : bool
         Whether slides that are done are hashed and verified.
+    overwrite : bool
+        Whether outputs that are there, but are none of the ledger's, are replaced.
     watch : float or None
         Seconds for which a new file must stay as it is to be taken; None to stop when all is done.
     patterns : tuple of str
@@ -58,6 +60,7 @@ class BatchOptions:
     retry_wait: float = 15.0
     retry_failed: bool = False
     recheck: bool = False
+    overwrite: bool = False
     watch: float | None = None
     patterns: tuple[str, ...] = ()
     names: Path | None = None

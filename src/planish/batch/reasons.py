@@ -20,7 +20,7 @@ _KINDS = {
     "OptionError": "options", "PlanishError": "refused",
 }  # fmt: skip
 """Of errors that planish raises; others are errors of the program."""
-_SIGNALS = {signal.SIGKILL: "killed", signal.SIGTERM: "killed", signal.SIGINT: "killed", signal.SIGHUP: "killed"}
+_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals from outside: the system's, when memory runs out, or a person's. All others are crashes."""
 _NO_MEMORY = re.compile(r"out of memory|alloc|memory exhausted|insufficient memory", re.IGNORECASE)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,7 +35,7 @@ class Failure:
     ----------
     reason : str
         A word or two: crashed, killed, too long, memory, error, damaged, not supported, not found, writing, options,
-        refused, input/output, no space, stopped, worker lost, same output name.
+        refused, input/output, no space, stopped, worker lost, worker unfit, same output name, in the way.
     message : str
         What the process said, or what was seen of its end.
     may_pass : bool
@@ -49,14 +49,16 @@ class Failure:
 
 def failure(task: Task, outcome: Outcome) -> Failure | None:
     """Return why a process failed, None where it did not."""
+    if outcome.code == 0 and printed(outcome):
+        return None  # also in the moment in which it was to be ended
     if outcome.end == "stopped":
         return Failure("stopped", "the night was stopped", may_pass=True)
     if outcome.end == "time":
         return Failure("too long", f"stopped after {task.limits.seconds:.0f} s, its limit (--time-limit)")
     if outcome.code < 0:
-        return _ended_by(signal.Signals(-outcome.code), task, outcome)
+        return _ended_by(-outcome.code, task, outcome)
     if outcome.code == 0:
-        return None if printed(outcome) else Failure("error", f"printed no record; {_last_words(outcome)}")
+        return Failure("error", f"printed no record; {_last_words(outcome)}")
     error = (printed(outcome) or {}).get("error")
     if not isinstance(error, Mapping):
         return Failure("error", f"ended with exit code {outcome.code}; {_last_words(outcome)}")
@@ -79,13 +81,15 @@ def printed(outcome: Outcome) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _ended_by(number: signal.Signals, task: Task, outcome: Outcome) -> Failure:
-    if number in _SIGNALS:
-        return Failure(_SIGNALS[number], f"ended from outside by {number.name}; the system may have been short of "
-                       "memory", may_pass=True)  # fmt: skip
+def _ended_by(number: int, task: Task, outcome: Outcome) -> Failure:
+    known = {each.value: each.name for each in signal.Signals}  # real-time signals have no names
+    name = known.get(number, f"signal {number}")
+    if number in _OUTSIDE:
+        message = f"ended from outside by {name}; the system may have been short of memory"
+        return Failure("killed", message, may_pass=True)
     if number in (signal.SIGABRT, signal.SIGTRAP) and _NO_MEMORY.search(outcome.complained):
         return Failure("memory", f"{_limit(task)}; {_last_words(outcome)}")
-    return Failure("crashed", f"ended by {number.name}; {_last_words(outcome)}")
+    return Failure("crashed", f"ended by {name}; {_last_words(outcome)}")
 
 
 def _limit(task: Task) -> str:

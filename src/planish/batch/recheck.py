@@ -22,7 +22,7 @@ def recheck(ledger: Ledger, runner: Runner, commands: Commands, tell: Listener, 
     while (waiting or running) and not stop.is_set():
         while waiting and len(running) < runner.slots:
             entry = waiting.pop(0)
-            if why := _changed(entry, sources, commands, stop):
+            if (why := _changed(entry, sources, commands, stop)) or not _comparable(entry, sources, commands):
                 _settle(ledger, entry, why, tell)
             else:
                 running[entry.id] = entry
@@ -41,7 +41,13 @@ def _changed(entry: Entry, sources: Mapping[int, Path], commands: Commands, stop
         found = sha256(commands.output / entry.output, stop.is_set)
     except OSError as error:
         return f"its flat slide cannot be read ({error.strerror})"
-    return "its flat slide was changed" if found not in ("", entry.sha256) else ""
+    # It has no hash where the night was stopped just then.
+    return "its flat slide was changed" if entry.sha256 and found not in ("", entry.sha256) else ""
+
+
+def _comparable(entry: Entry, sources: Mapping[int, Path], commands: Commands) -> bool:
+    """Whether the source is still there; where it is not, the hash has to do."""
+    return (commands.source / sources[entry.id]).exists()
 
 
 def _settle(ledger: Ledger, entry: Entry, why: str, tell: Listener) -> None:

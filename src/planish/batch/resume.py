@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from planish.slide.bytefile import TIFF_MAGIC
 TAG = "night-"
 """Of the temporary files of all jobs."""
 SAME_NAME = "same output name"
+IN_THE_WAY = "in the way"
+_LOOKED_AT_AGAIN = (SAME_NAME, IN_THE_WAY)
+"""Reasons that a person removes by renaming or moving files, of which the slide itself tells nothing."""
 _FRESH: dict[str, Any] = {"state": "waiting", "attempts": 0, "not_before": 0.0, "reason": "", "message": ""}
 
 
@@ -33,15 +36,18 @@ class Enrolment:
         The folder of the flat slides.
     settings : str
         Options of `planish flatten`, as a JSON list.
-    retry_failed : bool
-        Whether slides that failed before are to be tried again.
+    retry_failed, overwrite : bool
+        Whether slides that failed before are to be tried again, and outputs that are not the ledger's be replaced.
     tell : Listener
         Told of slides that are done again, and why.
     """
 
-    def __init__(self, ledger: Ledger, output: Path, settings: str, tell: Listener, *, retry_failed: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, output: Path, settings: str, tell: Listener, *, retry_failed: bool = False,
+        overwrite: bool = False,
+    ) -> None:  # fmt: skip
         self._ledger, self._output, self._settings, self._tell = ledger, output, settings, tell
-        self._retry_failed = retry_failed
+        self._retry_failed, self._overwrite = retry_failed, overwrite
 
     def recover(self) -> None:
         """Settle what was being worked on when an earlier night was killed: done, if it was just finished."""
@@ -51,44 +57,68 @@ class Enrolment:
             finished = None if identity(path) == self._ledger.before(entry.id) else finished_since(path, entry)
             if finished:
                 self._ledger.change(entry.id, state="done", reason="", message="", **finished)
+                self._tell(Event("adopted", entry.id, entry.name))
             else:
                 self._ledger.change(entry.id, **_FRESH)
 
-    def enrol(self, found: Iterable[Found], *, whole: bool = True) -> None:
-        """Enter what is new, and set back what is not as it was; `whole` where nothing else lies there."""
+    def enrol(self, found: Iterable[Found], *, whole: bool = True) -> list[Found]:
+        """Enter what is new, and set back what is not as it was; `whole` where nothing else lies there.
+
+        Returns
+        -------
+        list of Found
+            What changed while it is being worked on, to be enrolled again later.
+        """
+        later = []
         with self._ledger.together():
             sources = self._ledger.sources()
             known = {sources[entry.id]: entry for entry in self._ledger.entries() if entry.id in sources}
-            owners = {entry.output: entry for entry in known.values() if entry.reason != SAME_NAME}
-            seen = set()
+            if whole:
+                found = list(found)
+                self._miss(known, {each.relative for each in found})
+            owners = {entry.output: entry for entry in known.values() if entry.reason not in _LOOKED_AT_AGAIN}
             for each in found:
-                seen.add(each.relative)
                 entry = known.get(each.relative)
-                output = Path(f"{each.stem}.flat.tif") if entry is None or entry.reason == SAME_NAME else entry.output
-                owner = None if self._ledger.names else owners.get(output)
-                if owner and owner is not entry and owner.state != "missing":
-                    self._refuse(each, entry, owner)
+                new = entry is None or entry.reason in _LOOKED_AT_AGAIN
+                output = Path(f"{each.stem}.flat.tif") if entry is None or new else entry.output
+                if new and (why := self._obstacle(each, output, owners)):
+                    self._refuse(each, entry, why)
                 elif entry is None:
                     number = self._ledger.add(each, self._settings)
                     owners[output] = replace(_blank(each, output), id=number)
+                elif entry.state == "running":
+                    later += [each] if (each.size, each.mtime_ns) != (entry.size, entry.mtime_ns) else []
                 else:
                     self._compare(each, entry)
-            if whole:
-                for relative, entry in known.items():
-                    if relative not in seen and entry.state not in ("done", "missing"):
-                        self._ledger.change(entry.id, state="missing", reason="", message="")
+        return later
 
-    def _refuse(self, found: Found, entry: Entry | None, owner: Entry) -> None:
-        message = f"{owner.name} has the output {shown(owner.output)} already; rename one of the two"
+    def _miss(self, known: dict[Path, Entry], seen: Set[Path]) -> None:
+        """Note what was never done and is no longer there, before anything else, for it stands in nobody's way."""
+        gone = {"state": "missing", "reason": "", "message": ""}
+        for relative, entry in known.items():
+            if relative not in seen and entry.state not in ("done", "missing"):
+                self._ledger.change(entry.id, **gone)
+                known[relative] = replace(entry, state="missing", reason="", message="")
+
+    def _obstacle(self, found: Found, output: Path, owners: Mapping[Path, Entry]) -> tuple[str, str] | None:
+        """Return why a slide cannot have its output, in a word or two and in a sentence."""
+        if self._ledger.names:
+            return None  # its number is nobody else's
+        if (owner := owners.get(output)) and owner.state != "missing" and owner.relative != found.relative:
+            return SAME_NAME, f"{owner.name} has the output {shown(output)} already; rename one of the two"
+        if owner is None and not self._overwrite and (self._output / output).exists():
+            return IN_THE_WAY, f"{shown(output)} is there, and not by this ledger; move it away, or use --overwrite"
+        return None
+
+    def _refuse(self, found: Found, entry: Entry | None, why: tuple[str, str]) -> None:
+        reason, message = why
         if entry is None:
-            self._ledger.add(found, self._settings, "failed", SAME_NAME, message)
-        elif entry.reason != SAME_NAME:
-            self._ledger.change(entry.id, state="failed", reason=SAME_NAME, message=message)
+            self._ledger.add(found, self._settings, "failed", reason, message)
+        elif entry.reason != reason:
+            self._ledger.change(entry.id, state="failed", reason=reason, message=message)
 
     def _compare(self, found: Found, entry: Entry) -> None:
         facts: dict[str, Any] = {"size": found.size, "mtime_ns": found.mtime_ns, "settings": self._settings}
-        if entry.state == "running":
-            return  # a change is noticed when it is done
         if entry.state == "waiting":
             if (entry.size, entry.mtime_ns, entry.settings) != (found.size, found.mtime_ns, self._settings):
                 self._ledger.change(entry.id, **_FRESH, **facts)
@@ -106,7 +136,7 @@ class Enrolment:
             return unlike(self._output / entry.output, entry)
         if entry.state == "missing":
             return "it is there again"
-        return "it is to be tried again" if self._retry_failed or entry.reason == SAME_NAME else ""
+        return "it is to be tried again" if self._retry_failed or entry.reason in _LOOKED_AT_AGAIN else ""
 
 
 def set_back(ledger: Ledger, entry: Entry, why: str, **facts: Any) -> None:

@@ -9,12 +9,19 @@ from typing import Protocol, Self
 
 from planish.batch.job import Job, Result, work
 from planish.batch.reasons import Failure
+from planish.threads import cores
 
 
 class Runner(Protocol):
     """Does jobs, as many at once as it has slots; a context manager."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """How many jobs are done at once."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads a job may use."""
 
     def begin(self, number: int, job: Job) -> None:
         """Begin a job; whoever begins more than there are slots has them wait."""
@@ -36,7 +43,7 @@ class LocalRunner:
     """One process per job on this machine."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.threads = slots, max(1, cores() // slots)
         self._stopped = threading.Event()
         self._ended: SimpleQueue[tuple[int, Result]] = SimpleQueue()
         # Its threads live as long as the pool: processes are told to die with the thread that started them.

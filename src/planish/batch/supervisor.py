@@ -74,7 +74,7 @@ class Supervisor:
                 if not (self._running or arrived or self._ledger.counts().get("waiting")):
                     break
             self._take(WAIT_S)
-        self._finish()
+        self.finish()
 
     def _begin(self) -> None:
         """Begin slides while there are slots and room."""
@@ -172,8 +172,10 @@ class Supervisor:
             return text
         return hidden(text, self._commands.source, relative, entry.id)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """End what runs, and write down what is known."""
+        if self._running:
+            self._tell(Event("stopping", facts={"running": len(self._running)}))
         self._runner.stop()
         deadline = time.monotonic() + STOP_S
         while self._running and time.monotonic() < deadline:

@@ -11,6 +11,7 @@ from planish.batch.command import Commands
 from planish.batch.discover import Discovery
 from planish.batch.entry import Found
 from planish.batch.job import work
+from planish.batch.process import GRACE_S
 from planish.errors import PlanishError
 
 _LOOKS = 3
@@ -37,10 +38,14 @@ class Watcher:
         For opening what is new in a process, as nobody knows what it is.
     settle : float
         Seconds for which a slide must stay as it is.
+    stop : Event
+        Set from outside to end the night, and `stop` is called soon.
     """
 
-    def __init__(self, look: Callable[[], Discovery], commands: Commands, settle: float) -> None:
-        self._look, self._commands, self._settle = look, commands, settle
+    def __init__(
+        self, look: Callable[[], Discovery], commands: Commands, settle: float, stop: threading.Event
+    ) -> None:
+        self._look, self._commands, self._settle, self._night = look, commands, settle, stop
         self._candidates: dict[object, _Candidate] = {}
         self._handed: dict[object, tuple[int, int]] = {}
         self._settled: list[Found] = []
@@ -56,7 +61,7 @@ class Watcher:
         """Look no more; a process that opens a slide is ended."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(GRACE_S)  # a share that is gone may keep it for much longer
 
     def settled(self) -> list[Found]:
         """Return the slides that can be taken since the last call."""
@@ -85,7 +90,7 @@ class Watcher:
             del self._candidates[relative]
         for each in discovery.found:
             facts = each.size, each.mtime_ns
-            if self._handed.get(each.relative) == facts or self._stop.is_set():
+            if self._handed.get(each.relative) == facts or self._stopped():
                 continue
             candidate = self._candidates.get(each.relative)
             if candidate is None or (candidate.found.size, candidate.found.mtime_ns) != facts:
@@ -104,4 +109,7 @@ class Watcher:
             return False
         candidate.probed = now
         found = candidate.found
-        return work(self._commands.probe(found.path, found.size), self._stop.is_set).failure is None
+        return work(self._commands.probe(found.path, found.size), self._stopped).failure is None
+
+    def _stopped(self) -> bool:
+        return self._stop.is_set() or self._night.is_set()

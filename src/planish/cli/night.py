@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from planish.batch.night import Ending
     from planish.batch.options import BatchOptions
 
-_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+"""SIGHUP: the terminal was closed."""
 
 
 def batch(options: Namespace) -> int:
@@ -64,7 +65,7 @@ def _options(options: Namespace) -> BatchOptions:
     return BatchOptions(
         jobs=options.jobs, settings=options.settings(options), seconds=options.time_limit,
         memory=options.memory_limit, reserve=options.reserve, retries=options.retries, retry_wait=options.retry_wait,
-        retry_failed=options.retry_failed, recheck=options.recheck, watch=options.watch,
+        retry_failed=options.retry_failed, recheck=options.recheck, overwrite=options.overwrite, watch=options.watch,
         patterns=tuple(options.pattern), names=options.deid_names, cluster=options.cluster,
     )  # fmt: skip
 
@@ -79,7 +80,7 @@ def _listeners(options: Namespace) -> Sequence[Listener]:
 
 @contextmanager
 def _signals() -> Iterator[tuple[threading.Event, list[signal.Signals]]]:
-    """Have SIGINT and SIGTERM ask for the end instead of raising somewhere in the midst of writing the ledger."""
+    """Have signals ask for the end instead of raising somewhere in the midst of writing the ledger."""
     stop, received = threading.Event(), list[signal.Signals]()
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -26,6 +26,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--recheck", action="store_true", help="hash and verify in full what is done")
     group.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier night")
+    group.add_argument("--overwrite", action="store_true", help="replace flat slides that are none of this ledger's")
     group.add_argument("--retries", type=int, default=2, metavar="N", help="of what may pass by itself (2)")
     group.add_argument(
         "--retry-wait",
@@ -34,16 +35,18 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="before the first; four times as long each (15)",
     )
+    limit, reserve = (
+        "of one slide, e.g. 8G (4G and ¼ of its size)",
+        "stays free on OUT's disk, or the night pauses (1G)",
+    )
     group.add_argument("--time-limit", type=float, metavar="SECONDS", help="of one slide (600 and 2 for each MB)")
-    group.add_argument("--memory-limit", type=values.size, metavar="SIZE", help="of one slide, e.g. 8G (4G and a "
-                       "quarter of its size)")  # fmt: skip
-    group.add_argument("--reserve", type=values.size, default=1 << 30, metavar="SIZE", help="of OUT's disk, stays free; "
-                       "below it the night pauses (1G)")  # fmt: skip
+    group.add_argument("--memory-limit", type=values.size, metavar="SIZE", help=limit)
+    group.add_argument("--reserve", type=values.size, default=1 << 30, metavar="SIZE", help=reserve)
     group.add_argument(
         "--deid-names",
         type=Path,
         metavar="TABLE.csv",
-        help="number outputs, and keep the table of names there",
+        help="number outputs, keep the table of names there",
     )
     group.add_argument("--cluster", metavar="ADDRESS", help="work on the Dask cluster of that scheduler")
     group.add_argument("--json", action="store_true", help="print how it ended as JSON")
