@@ -1,132 +1,34 @@
-"""Nights that go wrong, with real processes: scripts/bench night poison | kill | full | stop | overhead | long | cluster."""
+"""Nights that go wrong: scripts/bench night poison | kill | full | stop | overhead | long | cluster."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from night_case import EXPECTED, PLANISH, batch, children, exports, hashes, log, poison, rows, temporary, whole
 
 from planish.errors import PlanishError
-from planish.phantom.containers import ContainerOptions, write_container
-from planish.phantom.specimen import PhantomOptions, PhantomSlide
-from planish.verification import verify_file
-
-PLANISH = (sys.executable, "-m", "planish.cli")
-POISON = Path(__file__).with_name("poison")
-KINDS = ("segfault", "kill", "abort", "hang", "memory", "exception", "truncated", "noslide")
-EXPECTED = {
-    "segfault": "crashed", "kill": "killed", "abort": "crashed", "hang": "too long", "memory": "memory",
-    "exception": "error", "truncated": "damaged", "noslide": "not supported",
-}  # fmt: skip
-FAST = ("--retry-wait", "0.2", "--reserve", "0", "--time-limit", "20", "--memory-limit", "1G")
-
-
-def exports(folder: Path, count: int, size: int = 512, planes: int = 3) -> list[Path]:
-    """Make so many slides of a few kinds, in three folders with awkward names."""
-    kinds = [(kind, seed) for kind in ("svs", "ndpi", "ome-tiff") for seed in (0, 1)]
-    suffixes = {"svs": ".svs", "ndpi": ".ndpi", "ome-tiff": ".ome.tif"}
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for index, (kind, seed) in enumerate(kinds[: max(1, count)]):
-        phantom = PhantomSlide(PhantomOptions("cytology-dense", size, size, planes, seed=seed))
-        path = folder / f"slide {index:04d}{suffixes[kind]}"
-        write_container(phantom, path, ContainerOptions(kind))
-        made.append(path)
-    for index in range(len(made), count):
-        place = folder / ("", "Tag 1", "Tag 1/größer")[index % 3]
-        place.mkdir(parents=True, exist_ok=True)
-        source = made[index % len(kinds)]
-        made.append(Path(shutil.copyfile(source, place / f"slide {index:04d}{''.join(source.suffixes)}")))
-    return made
-
-
-def poison(folder: Path, count: int, good: Path) -> list[Path]:
-    """Add slides that end badly, of all kinds."""
-    made = []
-    for index in range(count):
-        kind = KINDS[index % len(KINDS)]
-        path = folder / f"poison-{kind}-{index}{good.suffix}"
-        data = good.read_bytes()
-        path.write_bytes(
-            data[: len(data) // 3] if kind == "truncated" else b"no slide " * 99 if kind == "noslide" else data
-        )
-        made.append(path)
-    return made
-
-
-def batch(source: Path, output: Path, *more: str, poisoned: bool = False, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a night."""
-    environment = {**os.environ, "PYTHONPATH": str(POISON)} if poisoned else dict(os.environ)
-    command = [*PLANISH, "batch", str(source), str(output), *FAST, *more]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)
-
-
-def log(output: Path) -> list[dict[str, Any]]:
-    """Return the events of all nights so far."""
-    path = output / "planish-batch.log"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def rows(output: Path) -> list[sqlite3.Row]:
-    """Return the ledger."""
-    database = sqlite3.connect(output / "planish-ledger.sqlite")
-    database.row_factory = sqlite3.Row
-    try:
-        assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        return database.execute("SELECT * FROM slides").fetchall()
-    finally:
-        database.close()
-
-
-def temporary(output: Path) -> list[Path]:
-    """Return what should not be left."""
-    return [path for path in output.rglob(".planish-*") if path.name != ".planish.lock"]
-
-
-def whole(source: Path, output: Path) -> int:
-    """Verify every flat slide in full against its source; return how many there are."""
-    flats = sorted(output.rglob("*.flat.tif"))
-    by_stem = {path.relative_to(source).with_name(path.name.split(".")[0]): path for path in source.rglob("slide *.*")}
-    for flat in flats:
-        verify_file(flat, by_stem[flat.relative_to(output).with_name(flat.name.split(".")[0])], every_tile=True)
-    return len(flats)
-
-
-def children(output: Path) -> list[int]:
-    """Return the processes that work for a night."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"flatten" in words and any(word.startswith(os.fsencode(output)) for word in words):
-            found.append(int(path.parent.name))
-    return found
 
 
 def run_poison(folder: Path, count: int) -> None:
-    """A night of good slides with a tenth of poison, and the next one."""
+    """Do a night of good slides with a tenth of poison, and the next one."""
     source, output = folder / "in", folder / "out"
     made = exports(source, count * 9 // 10)
     bad = poison(source, count // 10, made[0])
     begin = time.monotonic()
     process = batch(source, output, poisoned=True)
-    said, errors = process.communicate()
+    said, _ = process.communicate()
     print(f"{len(made)} good, {len(bad)} poison: exit code {process.returncode}, {time.monotonic() - begin:.0f} s")
     print(said.decode())
     found = {Path(os.fsdecode(row["source"])).name: row for row in rows(output)}
@@ -137,18 +39,15 @@ def run_poison(folder: Path, count: int) -> None:
     print(f"done {sum(row['state'] == 'done' for row in found.values())}, verified in full {whole(source, output)}, "
           f"wrong reasons {wrong}, temporary files {len(temporary(output))}")  # fmt: skip
     begin = time.monotonic()
+    before = len(log(output))
     again = batch(source, output, poisoned=True)
     again.communicate()
-    print(f"again: exit code {again.returncode}, {time.monotonic() - begin:.2f} s, "
-          f"{sum(event['event'] == 'started' for event in log(output)) - _started(errors)} started in the first")  # fmt: skip
-
-
-def _started(errors: bytes) -> int:
-    return 0
+    started = sum(event["event"] == "started" for event in log(output)[before:])
+    print(f"again: exit code {again.returncode}, {time.monotonic() - begin:.2f} s, {started} slides begun")
 
 
 def run_kill(folder: Path, times: int) -> None:
-    """Killed −9 at random moments, until all is done."""
+    """Kill −9 at random moments, until all is done."""
     chance, outlived, kills = random.Random(0), 0.0, 0
     source, output = folder / "in", folder / "out"
     count = len(exports(source, 150))
@@ -201,7 +100,7 @@ def small_disk(size: int) -> Iterator[Path]:
 
 
 def run_full(folder: Path, offsets: int) -> None:
-    """A disk that fills up, at so many sizes, and then has room again."""
+    """Fill the disk in the midst of a night, so often, and make room again."""
     source = folder / "in"
     count = len(exports(source, 12, size=1024))
     with small_disk(1 << 30) as disk:
@@ -241,7 +140,7 @@ def _fill(path: Path, leave: int) -> None:
 
 
 def run_stop(folder: Path, times: int) -> None:
-    """SIGTERM and SIGINT at random moments, and a second night beside the first."""
+    """Send SIGTERM and SIGINT at random moments, and try a second night beside the first."""
     source, output = folder / "in", folder / "out"
     good = exports(source, 24)
     poison(source, 4, good[0])  # the one that hangs ignores SIGTERM
@@ -265,7 +164,7 @@ def run_stop(folder: Path, times: int) -> None:
 
 
 def run_overhead(folder: Path, count: int) -> None:
-    """The same slides by the command, one after the other, and as a night with one at a time."""
+    """Do the same slides by the command, one after the other, and as a night with one at a time."""
     source, output = folder / "in", folder / "out"
     made = exports(source, count)
     ratios = []
@@ -292,7 +191,7 @@ def run_overhead(folder: Path, count: int) -> None:
 
 
 def run_long(folder: Path, count: int) -> None:
-    """The supervisor's memory over a long night."""
+    """Watch the supervisor's memory over a long night."""
     source, output = folder / "in", folder / "out"
     exports(source, count, size=256, planes=2)
     process = batch(source, output)
@@ -310,16 +209,8 @@ def run_long(folder: Path, count: int) -> None:
           + ", ".join(f"{size:.0f}" for size in tenths))  # fmt: skip
 
 
-def hashes(output: Path) -> dict[Path, str]:
-    """Return the SHA-256 of flat slides, maps and heatmaps; records hold times."""
-    return {
-        path.relative_to(output): hashlib.sha256(path.read_bytes()).hexdigest()
-        for kind in ("tif", "map.json", "heatmap.png") for path in output.rglob(f"*.flat.{kind}")
-    }  # fmt: skip
-
-
 def run_cluster(folder: Path, count: int) -> None:
-    """A Dask cluster of two workers, one killed in the middle, against one machine."""
+    """Compare a Dask cluster of two workers, one killed in the middle, with one machine."""
     from distributed import LocalCluster
 
     source, here, there = folder / "in", folder / "here", folder / "there"

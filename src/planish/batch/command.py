@@ -15,6 +15,8 @@ from planish.batch.options import BatchOptions
 from planish.batch.process import Task
 from planish.batch.resume import TAG
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
+"""Of libraries that would take all cores for themselves, beside the other slides."""
 _PLANISH = (sys.executable, "-m", "planish.cli")
 
 
@@ -68,6 +70,4 @@ class Commands:
         return Task(command, self.options.limits(entry.size), self._environment())
 
     def _environment(self) -> dict[str, str]:
-        # Libraries that would take all cores for themselves, beside the other slides.
-        pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
-        return dict.fromkeys(pools, str(self.threads))
+        return dict.fromkeys(THREAD_VARIABLES, str(self.threads))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,19 @@ def work(job: Job, stopped: Callable[[], bool]) -> Result:
 
 def _tagged(job: Job) -> Task:
     return Task(job.task.command, job.task.limits, {**job.task.environment, TAG_VARIABLE: job.tag})
+
+
+@contextmanager
+def tagged(tag: str) -> Iterator[None]:
+    """Tag the temporary files that this process writes in the block, to be swept where it is killed."""
+    before = os.environ.get(TAG_VARIABLE)
+    os.environ[TAG_VARIABLE] = tag
+    try:
+        yield
+    finally:
+        os.environ.pop(TAG_VARIABLE)
+        if before is not None:
+            os.environ[TAG_VARIABLE] = before
 
 
 def look(output: Path, heatmap: Path | None, stopped: Callable[[], bool] = lambda: False) -> Written:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -199,11 +199,17 @@ class Ledger:
         for row in self._database.execute(f"SELECT * FROM slides {wanted} ORDER BY id", states):
             yield self._entry(row)
 
-    def ready(self, now: float) -> list[Entry]:
-        """Return the first slides that wait and need not wait longer, those that were tried before last."""
+    def find(self, relative: Path) -> Entry | None:
+        """Return a slide by its source, None where it was never entered, or names are kept apart."""
+        row = self._database.execute("SELECT * FROM slides WHERE source = ?", (os.fsencode(relative),)).fetchone()
+        return self._entry(row) if row else None
+
+    def ready(self, now: float, only: Collection[int] | None = None) -> list[Entry]:
+        """Return the first slides that wait and need not wait longer, of all or some, those tried before last."""
+        chosen = "" if only is None else f"AND id IN ({', '.join('?' * len(only))})"
         rows = self._database.execute(
-            "SELECT * FROM slides WHERE state = 'waiting' AND not_before <= ? ORDER BY attempts, id LIMIT ?",
-            (now, _AT_ONCE),
+            f"SELECT * FROM slides WHERE state = 'waiting' AND not_before <= ? {chosen} ORDER BY attempts, id LIMIT ?",
+            (now, *(only or ()), _AT_ONCE),
         )
         return [self._entry(row) for row in rows]
 

@@ -18,6 +18,7 @@ from planish.batch.discover import Discovery, discover
 from planish.batch.entry import Entry, Found, State
 from planish.batch.events import Event, Listener
 from planish.batch.halts import Halts
+from planish.batch.job import tagged
 from planish.batch.ledger import Ledger, LedgerBlocked
 from planish.batch.lock import locked
 from planish.batch.log import Log
@@ -25,7 +26,7 @@ from planish.batch.names import NameTable
 from planish.batch.options import BatchOptions
 from planish.batch.recheck import recheck
 from planish.batch.report import Night, write_report
-from planish.batch.resume import Enrolment
+from planish.batch.resume import TAG, Enrolment
 from planish.batch.runner import LocalRunner, Runner
 from planish.batch.space import Space
 from planish.batch.supervisor import Supervisor
@@ -80,7 +81,7 @@ def run_night(
         cannot be read, no space.
     """
     source, output = source.absolute(), output.absolute()
-    _check_folders(source, output)
+    check_folders(source, output)
     look = partial(discover, source, options.patterns)
     discovery = look()
     if not discovery.found and options.watch is None:
@@ -113,10 +114,10 @@ class _Night:
         self._enrolment.recover()
         self._notes = self._passed_over(discovery.notes)
         if options.watch is None:
-            self._enrolment.enrol(discovery.found)
+            self._enrol(discovery)
         if options.recheck:
             recheck(self._ledger, runner, self._commands, self._tell, stop)
-        supervisor = Supervisor(self._ledger, runner, self._commands, self._tell)
+        supervisor = Supervisor(self._ledger, runner, self._commands, self._tell, self._chosen())
         broken: PlanishError | None = None
         self._tell(Event("began", facts=self._began_facts(runner)))
         for note in self._notes:
@@ -135,6 +136,17 @@ class _Night:
         if broken:
             raise broken
         return ending
+
+    def _enrol(self, discovery: Discovery) -> None:
+        only = self._commands.options.only
+        wanted = [each for each in discovery.found if only is None or each.relative in only]
+        self._enrolment.enrol(wanted, whole=only is None)
+
+    def _chosen(self) -> list[int] | None:
+        only = self._commands.options.only
+        if only is None:
+            return None
+        return [number for number, relative in self._ledger.sources().items() if relative in only]
 
     def _watch(self, supervisor: Supervisor, watcher: Watcher, stop: threading.Event) -> None:
         reported = time.monotonic()
@@ -182,7 +194,8 @@ class _Night:
             notes=self._notes, interrupted=interrupted, paused=supervisor.halts.seconds, deid=apart,
         )  # fmt: skip
         try:
-            write_report(self._commands.output, night, self._ledger.each, self._ledger.pictures, self._repeat)
+            with tagged(f"{TAG}report"):
+                write_report(self._commands.output, night, self._ledger.each, self._ledger.pictures, self._repeat)
         except (OSError, PlanishError) as error:
             self._tell(Event("blocked", facts={"message": f"no report: {error}"}))
         failed = [entry.reason for entry in self._ledger.each("failed")]
@@ -206,7 +219,7 @@ class _Night:
             listener(event)
 
 
-def _check_folders(source: Path, output: Path) -> None:
+def check_folders(source: Path, output: Path) -> None:
     """Raise where the folders would get into each other's way."""
     if source.resolve() == output.resolve():
         raise OptionError(f"{output}: is the source folder itself; choose another folder")

@@ -45,6 +45,8 @@ class BatchOptions:
         Seconds for which a new file must stay as it is to be taken; None to stop when all is done.
     patterns : tuple of str
         Globs of the slides that are taken; none for all.
+    only : tuple of Path or None
+        The slides, below the source folder, that are worked on, beside which the ledger stays as it is; None for all.
     names : Path or None
         Table of slides' names, kept apart from all outputs; None to have the names in the outputs.
     cluster : str or None
@@ -63,6 +65,7 @@ class BatchOptions:
     overwrite: bool = False
     watch: float | None = None
     patterns: tuple[str, ...] = ()
+    only: tuple[Path, ...] | None = None
     names: Path | None = None
     cluster: str | None = None
 

@@ -23,7 +23,8 @@ _KINDS = {
 _OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals from outside: the system's, when memory runs out, or a person's. All others are crashes."""
 _NO_MEMORY = re.compile(r"out of memory|alloc|memory exhausted|insufficient memory", re.IGNORECASE)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where a disk, or a share of it, is full."""
 _LONGEST = 2000
 
 
@@ -49,7 +50,7 @@ class Failure:
 
 def failure(task: Task, outcome: Outcome) -> Failure | None:
     """Return why a process failed, None where it did not."""
-    if outcome.code == 0 and printed(outcome):
+    if outcome.code == 0 and printed(outcome) is not None:
         return None  # also in the moment in which it was to be ended
     if outcome.end == "stopped":
         return Failure("stopped", "the night was stopped", may_pass=True)
@@ -64,7 +65,7 @@ def failure(task: Task, outcome: Outcome) -> Failure | None:
         return Failure("error", f"ended with exit code {outcome.code}; {_last_words(outcome)}")
     message = str(error.get("message"))[:_LONGEST]
     if outcome.code == MAY_PASS:
-        reason = "no space" if error.get("errno") in _FULL else "input/output"
+        reason = "no space" if error.get("errno") in FULL else "input/output"
         return Failure(reason, message, may_pass=True)
     kind = str(error.get("kind"))
     if kind == "MemoryError":

@@ -51,6 +51,7 @@ class Enrolment:
 
     def recover(self) -> None:
         """Settle what was being worked on when an earlier night was killed: done, if it was just finished."""
+        sweep(self._output, TAG)  # of a report that was being written
         for entry in self._ledger.entries("running"):
             path = self._output / entry.output
             sweep(path.parent, TAG)
@@ -94,7 +95,7 @@ class Enrolment:
 
     def _miss(self, known: dict[Path, Entry], seen: Set[Path]) -> None:
         """Note what was never done and is no longer there, before anything else, for it stands in nobody's way."""
-        gone = {"state": "missing", "reason": "", "message": ""}
+        gone: dict[str, Any] = {"state": "missing", "reason": "", "message": ""}
         for relative, entry in known.items():
             if relative not in seen and entry.state not in ("done", "missing"):
                 self._ledger.change(entry.id, **gone)

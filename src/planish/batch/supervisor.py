@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from planish.batch.halts import Halts
 from planish.batch.hiding import hidden
 from planish.batch.job import Result
 from planish.batch.ledger import Ledger
-from planish.batch.reasons import Failure
+from planish.batch.reasons import FULL, Failure
 from planish.batch.resume import identity
 from planish.batch.runner import Runner
 from planish.batch.space import Space, need
@@ -45,10 +46,15 @@ class Supervisor:
         What the work is.
     tell : Listener
         Told of everything that happens.
+    only : collection of int or None
+        The slides, by number, to which it keeps; None for all.
     """
 
-    def __init__(self, ledger: Ledger, runner: Runner, commands: Commands, tell: Listener) -> None:
+    def __init__(
+        self, ledger: Ledger, runner: Runner, commands: Commands, tell: Listener, only: Collection[int] | None = None
+    ) -> None:
         self._ledger, self._runner, self._commands, self._tell = ledger, runner, commands, tell
+        self._only = only
         self._options = commands.options
         self._space = Space(commands.output, self._options.reserve)
         self.halts = Halts(tell)
@@ -71,7 +77,7 @@ class Supervisor:
                 self._sources = self._ledger.sources()
             if self._book.save():
                 self._begin()
-                if not (self._running or arrived or self._ledger.counts().get("waiting")):
+                if not (self._running or arrived or self._ledger.ready(math.inf, self._only)):
                     break
             self._take(WAIT_S)
         self.finish()
@@ -84,7 +90,7 @@ class Supervisor:
                 return
 
     def _next(self) -> Entry | None:
-        ready = self._ledger.ready(time.time())
+        ready = self._ledger.ready(time.time(), self._only)
         needs = {number: need(entry) for number, entry in self._running.items()}
         entry = next((each for each in ready if self._space.fits(each, needs)), None)
         if entry or not ready:
@@ -105,7 +111,8 @@ class Supervisor:
         try:
             job.output.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self._failed(entry, Failure("writing", f"{job.output.parent}: cannot be made ({error.strerror})", True))
+            reason = "no space" if error.errno in FULL else "writing"
+            self._failed(entry, Failure(reason, f"{job.output.parent}: cannot be made ({error.strerror})", True))
             return True
         facts: dict[str, Any] = {"attempts": entry.attempts, "before": identity(job.output), "begun": time.time()}
         if not self._book.keep(entry.id, state="running", **facts):

@@ -42,9 +42,7 @@ class Watcher:
         Set from outside to end the night, and `stop` is called soon.
     """
 
-    def __init__(
-        self, look: Callable[[], Discovery], commands: Commands, settle: float, stop: threading.Event
-    ) -> None:
+    def __init__(self, look: Callable[[], Discovery], commands: Commands, settle: float, stop: threading.Event) -> None:
         self._look, self._commands, self._settle, self._night = look, commands, settle, stop
         self._candidates: dict[object, _Candidate] = {}
         self._handed: dict[object, tuple[int, int]] = {}
@@ -77,7 +75,7 @@ class Watcher:
         while not self._stop.is_set():
             try:
                 discovery = self._look()
-            except PlanishError as error:  # a share that is gone for a while
+            except (OSError, PlanishError) as error:  # a share that is gone for a while
                 self._notes = (str(error),)
             else:
                 self._notes = discovery.notes

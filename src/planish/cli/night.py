@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -57,8 +58,8 @@ def _options(options: Namespace) -> BatchOptions:
 
     if options.deid_names and (options.label or options.macro or options.source_name):
         raise OptionError("--deid-names: leave out --label, --macro and --source-name, which show names")
-    for name in (str(options.source), str(options.output)):
-        if "://" in name:
+    for name in (options.source, options.output):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(name)) and not name.exists():  # a path keeps one slash of two
             raise OptionError(
                 f"{name}: planish reads and writes files; mount the bucket (rclone mount, s3fs, gcsfuse), or copy it"
             )
