@@ -125,6 +125,17 @@ def test_a_damaged_ledger_ends_in_an_error_with_words(tmp_path: Path) -> None:
         ledger.add(found("new"), "[]")
 
 
+def test_damage_that_shows_later_ends_in_an_error_with_words(tmp_path: Path) -> None:
+    with Ledger(tmp_path / NAME) as ledger, ledger.together():
+        for number in range(300):
+            ledger.add(found(f"{number}.svs"), "x" * 200)
+    data = bytearray((tmp_path / NAME).read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    (tmp_path / NAME).write_bytes(data)
+    with Ledger(tmp_path / NAME) as ledger, pytest.raises(LedgerError, match="begin anew"):
+        ledger.entries()
+
+
 def test_no_ledger_is_made_by_looking(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="no output folder of planish batch"):
         Ledger(tmp_path / NAME, read_only=True)

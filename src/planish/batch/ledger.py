@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -160,6 +160,8 @@ class Ledger:
                     self._database.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise LedgerBlocked(f"{self.path}: cannot be written ({error}); make room, or mend the disk") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"{self.path}: is damaged ({error}); move it away to begin anew") from error
 
     def add(self, found: Found, settings: str, state: State = "waiting", reason: str = "", message: str = "") -> int:
         """Enter a slide; return its number, by which its output is called where names are kept apart."""
@@ -196,18 +198,18 @@ class Ledger:
     def each(self, *states: State) -> Iterator[Entry]:
         """Yield the slides of some states, or all, by number."""
         wanted = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
-        for row in self._database.execute(f"SELECT * FROM slides {wanted} ORDER BY id", states):
+        for row in self._read(f"SELECT * FROM slides {wanted} ORDER BY id", states):
             yield self._entry(row)
 
     def find(self, relative: Path) -> Entry | None:
         """Return a slide by its source, None where it was never entered, or names are kept apart."""
-        row = self._database.execute("SELECT * FROM slides WHERE source = ?", (os.fsencode(relative),)).fetchone()
+        row = next(self._read("SELECT * FROM slides WHERE source = ?", (os.fsencode(relative),)), None)
         return self._entry(row) if row else None
 
     def ready(self, now: float, only: Collection[int] | None = None) -> list[Entry]:
         """Return the first slides that wait and need not wait longer, of all or some, those tried before last."""
         chosen = "" if only is None else f"AND id IN ({', '.join('?' * len(only))})"
-        rows = self._database.execute(
+        rows = self._read(
             f"SELECT * FROM slides WHERE state = 'waiting' AND not_before <= ? {chosen} ORDER BY attempts, id LIMIT ?",
             (now, *(only or ()), _AT_ONCE),
         )
@@ -217,25 +219,25 @@ class Ledger:
         """Return where each slide lies below the source folder, by number, also where names are kept apart."""
         if self.names:
             return self.names.all()
-        rows = self._database.execute("SELECT id, source FROM slides WHERE source IS NOT NULL")
+        rows = self._read("SELECT id, source FROM slides WHERE source IS NOT NULL")
         return {row[0]: Path(os.fsdecode(row[1])) for row in rows}
 
     def before(self, number: int) -> str:
         """Return what lay at the output's place when the last attempt began."""
-        return str(self._database.execute("SELECT before FROM slides WHERE id = ?", (number,)).fetchone()[0])
+        return str(next(self._read("SELECT before FROM slides WHERE id = ?", (number,)))[0])
 
     def pictures(self, number: int) -> tuple[bytes, bytes] | None:
         """Return small JPEGs of flat slide and heatmap."""
-        row = self._database.execute("SELECT slide, heatmap FROM pictures WHERE id = ?", (number,)).fetchone()
+        row = next(self._read("SELECT slide, heatmap FROM pictures WHERE id = ?", (number,)), None)
         return (row[0], row[1]) if row else None
 
     def counts(self) -> dict[State, int]:
         """Return how many slides are in each state that occurs."""
-        return dict(self._database.execute("SELECT state, count(*) FROM slides GROUP BY state").fetchall())
+        return {row[0]: row[1] for row in self._read("SELECT state, count(*) FROM slides GROUP BY state")}
 
     def fact(self, name: str) -> Any:
         """Return a fact on the night, None where it was never set."""
-        row = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        row = next(self._read("SELECT value FROM facts WHERE name = ?", (name,)), None)
         return json.loads(row[0]) if row else None
 
     def set_facts(self, **facts: Any) -> None:
@@ -244,7 +246,15 @@ class Ledger:
             rows = [(name, json.dumps(value)) for name, value in facts.items()]
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
 
-    def _entry(self, row: Mapping[str, Any]) -> Entry:
+    def _read(self, statement: str, values: Sequence[object] = ()) -> Iterator[sqlite3.Row]:
+        try:
+            yield from self._database.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise LedgerBlocked(f"{self.path}: cannot be read ({error}); try again, or mend the disk") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"{self.path}: cannot be read ({error}); move it away to begin anew") from error
+
+    def _entry(self, row: sqlite3.Row) -> Entry:
         data = {field.name: row[field.name] for field in fields(Entry) if field.name != "relative"}
         for name in ("warnings", "notes"):
             data[name] = tuple(json.loads(data[name]))

@@ -85,7 +85,7 @@ def run_night(
     look = partial(discover, source, options.patterns)
     discovery = look()
     if not discovery.found and options.watch is None:
-        passed = f" ({'; '.join(discovery.notes[:3])})" if discovery.notes else ""
+        passed = f" ({'; '.join(discovery.notes[:3])})" if discovery.notes and not options.names else ""
         raise SlideNotFound(f"{source}: holds no slides{passed}; check the folder, or --pattern")
     with ExitStack() as stack:
         _make(output)
