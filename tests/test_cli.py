@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,7 +181,9 @@ def commands() -> list[str]:
 
 def test_the_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    container(tmp_path, make_stack(), kind="ndpi").rename("scan.ndpi")
+    scan = container(tmp_path, make_stack(), kind="ndpi").rename("scan.ndpi")
+    Path("exports").mkdir()
+    shutil.copy(scan, "exports")
     for command in commands():
         assert main(shlex.split(command.split("#")[0])[1:]) == 0, command
 

@@ -74,7 +74,7 @@ def run_kill(folder: Path, times: int) -> None:
     print(f"{kills} kills: done {sum(row['state'] == 'done' for row in rows(output))} of {count}, "
           f"verified in full {whole(source, output)}, done twice {sum(n > 1 for n in done.values())}, "
           f"begun {sum(event['event'] == 'started' for event in events)}, adopted {count - len(done)}, "
-          f"temporary files {len(temporary(output))}, the last child outlived its supervisor by {outlived:.2f} s")  # fmt: skip
+          f"temporary files {len(temporary(output))}, a child outlived its supervisor by {outlived:.2f} s")  # fmt: skip
 
 
 def _check_partial(output: Path) -> None:
