@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -419,3 +420,10 @@ def test_dicom_after_closing_is_the_same_error(data: Callable[[str], Path]) -> N
     slide.close()
     with pytest.raises(SlideError, match="closing"):
         slide.read_tile(0, 0, 0, 0)
+
+
+def test_a_name_that_is_no_text_is_refused_where_libraries_need_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mrxs")
+    path.write_bytes(b"[GENERAL]")
+    with pytest.raises(UnsupportedSlide, match="no UTF-8"):
+        open_slide(path)

@@ -57,18 +57,29 @@ def _is_tiff(path: Path, head: bytes) -> bool:
 def _is_openslide(path: Path, head: bytes) -> bool:
     import openslide
 
-    return openslide.OpenSlide.detect_format(path) is not None
+    return _is_text(path) and openslide.OpenSlide.detect_format(path) is not None
 
 
 def _is_picture(path: Path, head: bytes) -> bool:
     import pyvips
 
+    if not _is_text(path):
+        return False
     try:
         loader = pyvips.Image.new_from_file(str(path)).get("vips-loader")
     except pyvips.Error:
         return False
     # libvips guesses at raw text and vectors too; those are no micrographs.
     return not str(loader).startswith(("csv", "matrix", "svg", "pdf", "raw"))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is valid Unicode: OpenSlide and libvips take no other."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 READERS: tuple[Reader, ...] = (
@@ -112,6 +123,8 @@ def open_slide(source: str | PathLike[str] | Sequence[str | PathLike[str]]) -> S
     for reader in READERS:
         if reader.accepts(path, head):
             return reader.open(path)
+    if not _is_text(path):
+        raise UnsupportedSlide(f"{path}: its name is no UTF-8, with which only TIFF and .npy are read; rename it")
     raise UnsupportedSlide(
         f"{path}: not a slide or image that planish reads (starts with {head[:8]!r}); "
         "TIFF, OME-TIFF, SVS, NDPI, OpenSlide's formats, common images and .npy are"
