@@ -8,11 +8,13 @@ import json
 import os
 import pathlib
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import threading
+import time
 import tracemalloc
 from argparse import Namespace
 from collections import deque
@@ -27,11 +29,13 @@ import nights
 from nights import Lab
 from planish.batch.command import Commands
 from planish.batch.entry import Found
+from planish.batch.estimate import Estimate
 from planish.batch.job import Job, Result, Written
 from planish.batch.ledger import NAME, Ledger
 from planish.batch.options import BatchOptions
 from planish.batch.runner import Runner
 from planish.batch.supervisor import Supervisor
+from planish.cli.night import _Signals
 from planish.cli.parser import attached, build_parser
 
 PARSER = build_parser()
@@ -152,7 +156,11 @@ def test_a_bar_where_there_is_a_terminal(tmp_path: Path, model: Path) -> None:
 @pytest.mark.parametrize(("words", "said"), [
     (["--deid-names=t.csv", "--label"], "leave out --label"), (["--jobs=-1"], "--jobs must be at least 0"),
     (["--memory-limit=1M"], "--memory-limit must be"), (["--time-limit=nan"], "--time-limit must be"),
-    (["--retry-wait=nan"], "--retry-wait must be"),
+    (["--retry-wait=nan"], "--retry-wait must be"), (["--watch=inf"], "--watch must be at most 86,400"),
+    (["--watch=86401"], "--watch must be at most"), (["--memory-limit=1e30"], "--memory-limit must be at most"),
+    (["--retries=700"], "--retries must be at most 100"), (["--fuse=soft", "--param=sigme=3"], "sigme: soft has no"),
+    (["--param=sigma=-1"], "sigma"), (["--write=copy", "--fuse=soft"], "no tile can be copied"),
+    (["--subtiles=0"], "subtiles"), (["--write=copy", "--quality=80"], "copied tiles keep their quality"),
 ])  # fmt: skip
 def test_options_that_make_no_sense(tmp_path: Path, words: list[str], said: str) -> None:
     lab = Lab(tmp_path)
@@ -171,7 +179,7 @@ def test_buckets_are_refused_with_a_way_out(tmp_path: Path, address: str) -> Non
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert night.returncode == 2
-    assert "mount the bucket" in night.stderr
+    assert night.stderr.startswith(f"planish: {address}: planish reads and writes files; mount the bucket")
 
 
 def test_a_folder_without_a_ledger_has_no_status(tmp_path: Path) -> None:
@@ -243,3 +251,65 @@ def test_the_supervisors_memory_does_not_grow_with_the_night(tmp_path: Path, mod
             tracemalloc.stop()
         assert ledger.counts() == {"done": 300}
     assert taken[1] - taken[0] < 100_000
+
+
+@pytest.mark.parametrize("kind", ["full", "broken pipe", "hung-up terminal"])
+def test_a_night_goes_on_where_nobody_takes_what_it_says(tmp_path: Path, model: Path, kind: str) -> None:
+    lab = Lab(tmp_path)
+    for name in "abcdef":
+        lab.scan(f"{name}.svs", b"x")
+    if kind == "full":
+        taker = os.open("/dev/full", os.O_WRONLY)
+    else:
+        other, taker = os.pipe() if kind == "broken pipe" else pty.openpty()
+        os.close(other)
+    code = (
+        f"import sys, planish.batch.command as command\ncommand._PLANISH = {lab.pretence(model)!r}\n"
+        "from planish.cli import main\nsys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, *lab.arguments("--json")]
+    assert subprocess.run(command, stdout=taker, stderr=taker, check=False).returncode == 0
+    os.close(taker)
+    assert set(lab.states().values()) == {"done"}
+
+
+def test_a_signal_that_nohup_has_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _Signals() as signals:
+            signals.keep()
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert signals.stop.wait(1)
+        assert signals.received == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_modules_do_not_come_from_the_current_directory(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(99)")
+    slide = nights.tiny(tmp_path / "a.svs")
+    task = Commands(tmp_path, tmp_path, BatchOptions(), 1).probe(slide, 1).task
+    ended = subprocess.run(task.command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_estimate_counts_only_time_in_which_slides_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    estimate = Estimate()
+    now[0] += 3600
+    for number in range(3):
+        estimate.begin(number)
+        estimate.begin(number + 10)
+        now[0] += 10
+        estimate.end(number)
+        estimate.end(number + 10)
+        estimate.end(number)
+        estimate.count(1 << 20)
+        now[0] += 3600
+    assert estimate.left(3, 3 << 20) == pytest.approx(30)
+    estimate.begin(1)
+    now[0] += 30
+    assert estimate.left(3, 3 << 20) == pytest.approx(60)

@@ -19,7 +19,8 @@ from planish.batch.book import Book
 from planish.batch.entry import Entry, Found
 from planish.batch.events import Event
 from planish.batch.halts import Halts
-from planish.batch.ledger import NAME, VERSION, Ledger, LedgerBlocked, LedgerError
+from planish.batch.ledger import NAME, Ledger, LedgerBlocked, LedgerError
+from planish.batch.schema import VERSION
 from planish.errors import PlanishError
 
 

@@ -416,3 +416,16 @@ def test_pictures_need_no_drawing_library(flattened: Flattened) -> None:
     )
     command = [sys.executable, "-c", code, str(flat), str(heatmap)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_of_many_slides_only_some_have_pictures_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planish.batch.pagepictures.MOST", 2)
+    entries = [entry(number, f"{number}.svs", ended=BEGAN + number % 4) for number in range(1, 7)]
+    entries[0] = replace(entries[0], warnings=("odd",))
+    page = write(tmp_path, entries)
+    pictured = re.findall(r'<tbody id="s(\d+)"[^>]*><tr>(?:(?!</tbody>).)*class="pictures"', page.source, re.DOTALL)
+    assert pictured == ["1", "3", "6"]
+    assert "of the 2 others done last; those of the other 3 are left out" in page.text
+    assert len(re.findall("<tbody id=", page.source)) == 6

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,14 @@ import pytest
 
 import nights
 from nights import Lab, failing, mtimes, tiny
+from planish.batch.discover import discover
 from planish.batch.job import Result
+from planish.batch.ledger import NAME, Ledger
 from planish.batch.night import run_night
 from planish.batch.options import BatchOptions
+from planish.batch.resume import Enrolment, check_source
 from planish.batch.runner import LocalRunner
+from planish.batch.status import night_status
 from planish.errors import OptionError, PlanishError, SlideError, SlideNotFound, WriteError
 from planish.verification import verify_file
 
@@ -66,6 +71,8 @@ def test_other_settings_do_all_again(lab: Lab) -> None:
     (lambda flat: flat.unlink(), "its flat slide is gone"),
     (lambda flat: os.truncate(flat, 100), "its flat slide has another size than was written"),
     (lambda flat: flat.write_bytes(b"x" * flat.stat().st_size), "its flat slide does not begin as one"),
+    (lambda flat: flat.with_name("a.flat.heatmap.png").unlink(), "its heatmap is gone"),
+    (lambda flat: flat.with_name("a.flat.map.json").unlink(), "its plane map is gone"),
 ])  # fmt: skip
 def test_an_output_that_is_not_as_it_was_is_done_again(lab: Lab, spoil: Callable[[Path], None], why: str) -> None:
     lab.night()
@@ -141,6 +148,81 @@ def test_what_lies_there_and_is_not_the_ledgers_is_kept(lab: Lab) -> None:
     assert (lab.output / "a.flat.tif").read_text(encoding="utf-8") == "somebody's"
     (lab.output / "a.flat.tif").unlink()
     assert lab.night().counts == {"done": 2}
+
+
+def test_a_name_too_long_fails_alone_until_it_is_shorter(lab: Lab) -> None:
+    long = lab.scan(f"{'ä' * 120}.svs", b"long")
+    ending = lab.night()
+    assert (ending.counts, ending.failures) == ({"done": 2, "failed": 1}, {"name too long": 1})
+    assert "shorter by 2 bytes" in lab.entries()[long.name].message
+    assert not lab.night().counts.get("waiting")
+    assert not lab.told("started")
+    short = long.rename(long.with_name(long.name[1:]))
+    assert lab.night().counts == {"done": 3, "missing": 1}
+    assert lab.told("started") == [short.name]
+
+
+def test_what_a_share_refused_is_tried_again_in_the_next_night(lab: Lab) -> None:
+    lab.scan("gone.svs", failing("SlideNotFound"))
+    lab.scan("io.svs", failing("TileError", 75, 5))
+    lab.scan("broken.svs", failing("TileError"))
+    failures = {"damaged": 1, "input/output": 1, "not found": 1}
+    assert lab.night(retries=0).failures == failures
+    assert lab.night(retries=0).failures == failures
+    assert sorted(lab.told("started")) == ["gone.svs", "io.svs"]
+
+
+def test_a_slide_that_took_the_night_down_comes_last(lab: Lab) -> None:
+    lab.night()
+    (lab.output / "a.flat.tif").unlink()
+    lab.change("a.svs", state="running", attempts=1)
+    lab.change("sub/b.svs", state="waiting", attempts=0)
+    lab.night(jobs=1)
+    assert lab.told("started") == ["sub/b.svs", "a.svs"]
+
+
+def enrolment(lab: Lab, book: Ledger) -> Enrolment:
+    return Enrolment(book, lab.output, "[]", lab.events.append, source=lab.source)
+
+
+def test_nobody_waits_for_long_because_of_a_clock_that_was_wrong(lab: Lab) -> None:
+    lab.output.mkdir()
+    with Ledger(lab.output / NAME) as book:
+        enrolment(lab, book).enrol(discover(lab.source).found)
+        book.change(1, not_before=time.time() + 9e8)
+        enrolment(lab, book).recover()
+        assert [entry.id for entry in book.ready(time.time())] == [2]
+        assert len(book.ready(time.time() + 3601)) == 2
+
+
+def test_only_what_is_gone_is_missing(lab: Lab) -> None:
+    lab.output.mkdir()
+    with Ledger(lab.output / NAME) as book:
+        enrolment(lab, book).enrol(discover(lab.source).found)
+        (lab.source / "a.svs").unlink()
+        enrolment(lab, book).enrol([])
+        assert [entry.state for entry in book.entries()] == ["missing", "waiting"]
+
+
+def test_another_source_folder_is_refused(lab: Lab) -> None:
+    lab.output.mkdir()
+    moved = lab.folder / "moved"
+    with Ledger(lab.output / NAME) as book:
+        check_source(book, lab.folder / "mistyped")
+        check_source(book, lab.source)
+        enrolment(lab, book).enrol(discover(lab.source).found)
+        lab.source.rename(moved)
+        (lab.folder / "link").symlink_to(moved)
+        with pytest.raises(OptionError, match=f"is the output of {lab.source}; choose another"):
+            check_source(book, moved)
+        check_source(book, moved, overwrite=True)
+        check_source(book, lab.folder / "link")
+
+
+def test_status_tells_of_a_night_that_was_killed(lab: Lab) -> None:
+    lab.night()
+    lab.change("a.svs", state="running", begun=time.time() - 10)
+    assert "running   a.svs, which was being worked on when the night was killed" in night_status(lab.output).lines()
 
 
 class Killed(Exception):

@@ -1,4 +1,4 @@
-"""Nights on a disk that is full, or fills up."""
+"""Nights on a disk that is full, or fills up; and with a source that goes away."""
 
 from __future__ import annotations
 
@@ -97,3 +97,24 @@ def test_a_folder_that_a_full_disk_keeps_from_being_made_costs_no_attempt(
 
     assert lab.night(retries=0, listener=listener).counts == {"done": 2}
     assert lab.entries()["sub/b.svs"].attempts == 1
+
+
+def test_a_source_that_goes_away_pauses_the_night_and_costs_no_attempt(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planish.batch.supervisor._GONE_WAIT_S", 0.05)
+    away = lab.folder / "away"
+
+    def listener(event: Any) -> None:
+        if event.kind == "started" and lab.source.exists() and not lab.told("paused"):
+            lab.source.rename(away)
+            lab.source.mkdir()  # the mount point
+        if event.kind == "paused":
+            assert event.facts["gone"] == str(lab.source)
+            lab.source.rmdir()
+            away.rename(lab.source)
+
+    assert lab.night(retries=0, jobs=1, listener=listener).counts == {"done": 2}
+    assert [entry.attempts for entry in lab.entries().values()] == [1, 1]
+    kinds = [event.kind for event in lab.events]
+    assert kinds.count("paused") == kinds.count("resumed") == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,9 @@ import pytest
 
 import nights
 from nights import Lab, all_gone, read_whole, temporary_files, wait_for
+from planish.batch import ledger as ledgers
+from planish.batch.events import Event
+from planish.batch.ledger import LedgerError
 from planish.batch.lock import Occupied, holder, locked
 from planish.batch.status import night_status
 from planish.verification import verify_file
@@ -109,3 +114,61 @@ def test_a_lock_whose_holder_was_killed_holds_nobody_up(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
     with locked(tmp_path):
         assert holder(tmp_path) is not None
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_slides_are_looked_for_ends_it_at_once(tmp_path: Path, number: int, code: int) -> None:
+    lab = Lab(tmp_path)
+    program = (
+        "import sys, time, planish.batch.night as night\n"
+        "night.discover = lambda *_: (print('looking', flush=True), time.sleep(60))\n"
+        "from planish.cli import main\nsys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, *lab.arguments()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as night:
+        assert night.stdout and night.stdout.readline()
+        begun = time.monotonic()
+        night.send_signal(number)
+        assert night.wait() == code
+        assert time.monotonic() - begun < 5
+    assert not lab.output.exists()
+
+
+def test_a_report_that_takes_too_long_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    lab = Lab(tmp_path, monkeypatch, model)
+    lab.scan("a.svs", b"a")
+    assert lab.night().no_report == ""
+    before = (lab.output / "planish-report.html").stat().st_mtime_ns
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr("planish.batch.nightreport._AT_STOP_S", -1)
+    ending = lab.night(stop=stop)
+    assert ending.interrupted and "the next one writes it" in ending.no_report
+    assert (lab.output / "planish-report.html").stat().st_mtime_ns == before
+    assert not temporary_files(lab.output)
+
+
+@pytest.mark.parametrize("removed", ["ledger", "folder", "replaced"])
+def test_a_ledger_that_is_taken_away_ends_the_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path, removed: str
+) -> None:
+    lab = Lab(tmp_path, monkeypatch, model)
+    for name in "abc":
+        lab.scan(f"{name}.svs", {"sleep": 0.3})
+
+    def remove(event: Event) -> None:
+        path = lab.output / ledgers.NAME
+        if event.kind == "started" and event.name == "a.svs":
+            if removed == "folder":
+                shutil.rmtree(lab.output)
+            elif removed == "ledger":
+                path.unlink()
+            else:
+                shutil.copyfile(path, path.with_name("copy")).replace(path)
+
+    with pytest.raises(LedgerError, match="was removed or replaced"):
+        lab.night(jobs=1, listener=remove)
+    assert lab.told("started") == ["a.svs"]
+    assert all_gone(str(lab.source), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +13,16 @@ import pytest
 
 import nights
 from nights import Lab, all_gone, wait_for
+from planish.batch import night as nightly
+from planish.batch.command import Commands
+from planish.batch.discover import Discovery
+from planish.batch.entry import Found
 from planish.batch.events import Event
+from planish.batch.job import Job, Result
 from planish.batch.ledger import Ledger, LedgerBlocked
+from planish.batch.options import BatchOptions
+from planish.batch.reasons import Failure
+from planish.batch.watch import Watcher
 
 SETTLE_S = 0.4
 
@@ -143,3 +152,111 @@ def test_sigterm_ends_a_watch_within_5_s(tmp_path: Path, model: Path) -> None:
     assert all_gone(str(lab.source), 0)
     assert (lab.output / "planish-report.html").exists()
     assert lab.states()["a.svs"] == "done"
+
+
+def test_what_waited_is_done_with_the_settings_of_the_watch_and_has_them_in_the_ledger(lab: Lab) -> None:
+    path = lab.scan("a.svs", b"a")
+    stopped = threading.Event()
+    stopped.set()
+    lab.night(stop=stopped, settings=("--seed=1",))
+    os.utime(path, (1, 1))
+    assert watch(lab, lambda told: wait_for(lambda: told("done")), settings=("--seed=2",)) == {"a.svs": "done"}
+    assert lab.entries()["a.svs"].settings == '["--seed=2"]'
+
+
+def test_what_the_ledger_knows_is_neither_opened_nor_counted_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.scan("a.svs", b"a")
+    lab.scan("gone.svs", b"g")
+    lab.scan("bad.svs", nights.failing("SlideError"))
+    lab.night()
+    (lab.output / "gone.flat.tif").unlink()
+    probe, probed = Commands.probe, list[str]()
+
+    def noted(self: Commands, path: Path, size: int) -> Job:
+        probed.append(path.name)
+        return probe(self, path, size)
+
+    monkeypatch.setattr(Commands, "probe", noted)
+
+    def arrive(told: Callable[[str], list[str]]) -> None:
+        lab.scan("b.svs", b"b")
+        wait_for(lambda: len(told("done")) == 2)
+
+    watch(lab, arrive)
+    assert probed == ["b.svs"]
+    assert sorted(lab.told("started")) == ["b.svs", "gone.svs"]
+    assert [event.facts["slides"] for event in lab.events if event.kind == "found"] == [1]
+
+
+def test_what_could_not_be_opened_is_tried_after_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Found(tmp_path / name, Path(name), Path(name), 1, 1) for name in ("a", "b")]
+    opened: list[str] = []
+
+    def work(job: Job, stopped: object) -> Result:
+        opened.append(job.source.name)
+        return Result(Failure("damaged", "no") if job.source.name == "a" else None)
+
+    monkeypatch.setattr("planish.batch.watch.work", work)
+    monkeypatch.setattr("planish.batch.watch._LEAST_WAIT_S", 0.01)
+    commands = Commands(tmp_path, tmp_path, BatchOptions(), 1)
+    assert commands.probe(tmp_path, 1 << 40).task.limits.seconds == 60
+    shown = found[:1]
+    watcher = Watcher(lambda: Discovery(tuple(shown), ()), commands, 0.05, threading.Event())
+    watcher.begin()
+    wait_for(lambda: opened)
+    shown[:] = found
+    wait_for(lambda: opened.count("a") > 2 and "b" in opened)
+    watcher.stop()
+    assert opened.count("b") == 1
+    assert watcher.settled()[0].relative.name == "b"
+
+
+def test_a_fault_of_the_watcher_ends_the_night_with_a_report(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Watcher, "_sort", fault)
+    with pytest.raises(RuntimeError, match="a fault"):
+        lab.night(watch=SETTLE_S)
+    assert (lab.output / "planish-report.html").exists()
+
+
+def test_to_settle_in_no_time_is_not_to_look_all_the_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+    monkeypatch.setattr(nightly, "discover", lambda *_: looks.append(1) or Discovery((), ()))  # type: ignore[func-returns-value]
+    monkeypatch.setattr("test_batch_watch.SETTLE_S", 0.0)
+    watch(lab, lambda told: time.sleep(1))
+    assert 2 <= len(looks) < 6
+
+
+def test_the_report_is_written_again_only_where_something_changed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    monkeypatch.setattr("planish.batch.nightreport.EVERY_S", 0.3)
+    monkeypatch.setattr("planish.batch.nightreport.write_report", lambda *facts: written.append(facts))
+
+    def arrive(told: Callable[[str], list[str]]) -> None:
+        wait_for(lambda: not written)
+        lab.scan("a.svs", b"a")
+        wait_for(lambda: told("done") and written)
+        time.sleep(1)
+        count = len(written)
+        time.sleep(1)
+        assert len(written) == count <= 3
+        (lab.output / "planish-report.html").touch()
+
+    watch(lab, arrive)
+
+
+def test_a_watch_keeps_to_its_pattern(lab: Lab) -> None:
+    for name in ("a.svs", "b.svs"):
+        lab.scan(name, b"x")
+    stopped = threading.Event()
+    stopped.set()
+    lab.night(stop=stopped)
+
+    def arrive(told: Callable[[str], list[str]]) -> None:
+        wait_for(lambda: told("done"))
+        lab.scan("b2.svs", b"y")
+        wait_for(lambda: len(told("done")) == 2)
+
+    assert watch(lab, arrive, patterns=("b*",)) == {"a.svs": "waiting", "b.svs": "done", "b2.svs": "done"}

@@ -195,7 +195,7 @@ def test_the_readme_shows_commands() -> None:
 def test_the_help_is_what_the_docs_say(capsys: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "110")
     page = " ".join((README.parent / "docs" / "cli.md").read_text(encoding="utf-8").split())
-    for command in ("info", "flatten", "batch", "batch-status", "fuse", "heatmap", "focus", "verify", "demo"):
+    for command in ("info", "flatten", "batch", "batch-status", "serve", "fuse", "heatmap", "focus", "verify", "demo"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         # Pythons break the lines of a help text differently.

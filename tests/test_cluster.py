@@ -234,3 +234,18 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(PlanishError, match=r"pip install 'planish\[cluster\]'"):
         ClusterRunner("tcp://127.0.0.1:9", 0)
+
+
+@pytest.mark.parametrize("address", ["x", "tcp://127.0.0.1:9"])
+def test_without_a_cluster_nothing_is_begun_and_one_line_said(tmp_path: Path, address: str) -> None:
+    slides(tmp_path / "in", 1)
+    code = (
+        "import sys, planish.batch.cluster as cluster\ncluster._CONNECT_S = 0.5\n"
+        "from planish.cli import main\nsys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "batch", str(tmp_path / "in"), str(tmp_path / "out"), "--cluster", address]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "Dask scheduler" in ended.stderr
+    assert not (tmp_path / "out").exists()

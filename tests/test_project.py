@@ -115,7 +115,12 @@ def test_public_names() -> None:
 
 
 def test_allowed_skips() -> None:
-    assert list(skips.ALLOWED) == ["not in PLANISH_TEST_DATA", "Bio-Formats needs Java", "no GPU for CuPy"]
+    assert list(skips.ALLOWED) == [
+        "not in PLANISH_TEST_DATA",
+        "Bio-Formats needs Java",
+        "no Chromium",
+        "no GPU for CuPy",
+    ]
 
 
 def test_files_stay_small() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,20 @@ def open_selection(source: Path, selection: Selection) -> Slide:
         raise
 
 
+def choose_planes(source: Path, options: ConvertOptions | None = None, progress: Progress | None = None) -> PlaneMap:
+    """Return the map by which `convert` would flatten a slide, and which it would save; nothing is written.
+
+    Raises
+    ------
+    PlanishError
+        Where `convert` would refuse, or fail so far.
+    """
+    options = options or ConvertOptions()
+    options = replace(options, fuse=_spelt_out(options))
+    with _opened(source, options) as slide:
+        return _decide(slide, _focus(slide, options, progress), options, progress)[0]
+
+
 def convert(
     source: Path, output: Path, options: ConvertOptions | None = None, progress: Progress | None = None
 ) -> Outputs:
@@ -154,9 +168,7 @@ def convert(
         check_output(path, overwrite=options.write.overwrite)
     with ExitStack() as stack:
         with run.stage("open"):
-            slide = stack.enter_context(open_selection(source, options.selection))
-            if method := options.fuse.pixel_method(None):
-                method.check(SlidePlanes(slide))
+            slide = stack.enter_context(_opened(source, options))
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         with run.stage("decide"):
@@ -182,6 +194,19 @@ def convert(
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record, options.heatmap)
+
+
+@contextmanager
+def _opened(source: Path, options: ConvertOptions) -> Iterator[Slide]:
+    with open_selection(source, options.selection) as slide:
+        if method := options.fuse.pixel_method(None):
+            method.check(SlidePlanes(slide))
+        yield slide
+
+
+def check_options(options: ConvertOptions) -> None:
+    """Raise OptionError where `convert` would refuse options whatever the slide; nothing is opened."""
+    _spelt_out(options)
 
 
 def _given(path: Path | None) -> list[Path]:

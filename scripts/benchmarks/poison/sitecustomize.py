@@ -56,3 +56,12 @@ if " flatten " in _words or " info " in _words:
                 commands.flatten = lambda options: _eat()
             else:
                 _act()
+
+
+def _bite(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and "poison-" in str(arguments[0]):
+        _POISONS[str(arguments[0]).partition("poison-")[2].partition(".")[0]]()
+
+
+if "planish.serve.decoder" in _words:
+    sys.addaudithook(_bite)  # it opens slides whose names its command does not tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import math
@@ -198,11 +199,21 @@ class ClusterRunner:
 def _connect(address: str) -> Any:
     """Return a client of Dask's, most of whose methods have no types."""
     try:
-        from distributed import Client
+        from distributed import Client, Security
+        from distributed.comm.core import connect
     except ImportError as error:
         raise PlanishError("--cluster needs Dask: install it with pip install 'planish[cluster]'") from error
     _silence()
+
+    async def answer() -> None:
+        # First without a client: one that fails to begin says so once more when it is forgotten, with a traceback.
+        configured: Any = Security
+        begin: Any = connect
+        comm = await begin(address, timeout=_CONNECT_S, **configured().get_connection_args("client"))
+        await comm.close()
+
     try:
+        asyncio.run(answer())
         client: Any = Client
         return client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:

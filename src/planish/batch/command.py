@@ -6,7 +6,7 @@ import json
 import secrets
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planish.batch.entry import Entry
@@ -17,7 +17,9 @@ from planish.batch.resume import TAG
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
 """Of libraries that would take all cores for themselves, beside the other slides."""
-_PLANISH = (sys.executable, "-m", "planish.cli")
+_PROBE_S = 60.0
+_PLANISH = (sys.executable, "-P", "-m", "planish.cli")
+"""-P: whatever lies in the current directory is none of its modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Commands:
     def probe(self, path: Path, size: int) -> Job:
         """Return the job that opens a slide and closes it again."""
         command = (*_PLANISH, "info", str(path), "--json")
-        return Job(Task(command, self.options.limits(size), self._environment()), path)
+        limits = self.options.limits(size)
+        limits = replace(limits, seconds=min(limits.seconds, _PROBE_S))
+        return Job(Task(command, limits, self._environment()), path)
 
     def typed(self, entry: Entry, relative: Path) -> str:
         """Return the command that a person would type to do a slide again, as a line for a shell."""

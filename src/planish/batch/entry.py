@@ -110,5 +110,14 @@ class Entry:
 
 def shown(path: Path) -> str:
     """Return a path on one line and as valid Unicode, whatever bytes it is made of."""
-    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable(str(path))
+
+
+def printable(text: str) -> str:
+    r"""Return a text on one line and as valid Unicode; signs that nobody sees, or that turn the line around, are named.
+
+    >>> printable("\x1b[2J one\ntwo")
+    '\\x1b[2J one\\ntwo'
+    """
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)

@@ -11,14 +11,30 @@ _LEAST_DONE = 3
 
 
 class Estimate:
-    """Of the bytes that were worked off, the rate; of those that are left, the time."""
+    """Of the bytes that were worked off, the rate; of those that are left, the time.
+
+    Only time in which slides ran counts, not that of a pause or of waiting for new ones.
+    """
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._running: set[int | None] = set()
+        self._since, self._worked = 0.0, 0.0
         self._done, self._weight = 0, 0
 
+    def begin(self, slide: int | None) -> None:
+        """Take note that a slide began."""
+        if not self._running:
+            self._since = time.monotonic()
+        self._running.add(slide)
+
+    def end(self, slide: int | None) -> None:
+        """Take note that a slide does not run any more, if it did."""
+        if self._running == {slide}:
+            self._worked += time.monotonic() - self._since
+        self._running.discard(slide)
+
     def count(self, size: int) -> None:
-        """Take note that a slide of so many bytes has ended."""
+        """Take note that a slide of so many bytes has ended for good."""
         self._done += 1
         self._weight += size + _OVERHEAD
 
@@ -26,7 +42,8 @@ class Estimate:
         """Return the seconds that so many slides of so many bytes in all will take; None while nobody can tell."""
         if self._done < _LEAST_DONE:
             return None
-        return (time.monotonic() - self._begun) * (size + slides * _OVERHEAD) / self._weight
+        worked = self._worked + (time.monotonic() - self._since if self._running else 0.0)
+        return worked * (size + slides * _OVERHEAD) / self._weight
 
 
 def spelt(seconds: float) -> str:

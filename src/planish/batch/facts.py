@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from planish.batch.entry import printable
+
 
 def record_facts(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return columns of the ledger from the record of `planish flatten`.
@@ -23,7 +25,7 @@ def record_facts(record: Mapping[str, Any]) -> dict[str, Any]:
         "tiles_copied": output["tiles_copied"],
         "tiles_encoded": output["tiles_encoded"],
         "tile_planes_decoded": sum(count for count in decoded if count),
-        "warnings": tuple(output.get("warnings", ())),
+        "warnings": tuple(printable(str(each)) for each in output.get("warnings", ())),
         "seconds": record["seconds"]["total"],
         **({} if peak is None else {"peak_memory": int(peak * 2**20)}),
     }

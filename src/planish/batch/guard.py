@@ -21,7 +21,9 @@ def main(parent: int, memory: int, command: list[str]) -> None:
         if os.getppid() != parent:  # it died before the call above
             os._exit(-signal.SIGKILL & 0xFF)
     # Not the address space: a slide that is mapped, and stacks that are only reserved, cost no memory.
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    least = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (least, least))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.execv(command[0], command)
 

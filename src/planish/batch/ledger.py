@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -13,35 +13,13 @@ from typing import Any, Self
 
 from planish.batch.entry import Entry, Found, State
 from planish.batch.names import NameTable
+from planish.batch.schema import APPLICATION, SCHEMA, VERSION
 from planish.errors import PlanishError
 
 NAME = "planish-ledger.sqlite"
-VERSION = 1
-_APPLICATION = 0x706C6E73  # "plns", which tells a ledger from other people's SQLite files
 _PATIENCE_S = 10
 _AT_ONCE = 64
 """Slides looked at for one that fits on the disk."""
-_SCHEMA = """
-CREATE TABLE slides (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source BLOB UNIQUE,            -- below IN, as the bytes of its path; null where names are kept apart
-    output BLOB NOT NULL,          -- below OUT
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'missing')),
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, settings TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,   -- waits at least so long, seconds since 1970
-    before TEXT NOT NULL DEFAULT '',      -- what lay at the output's place when the attempt began
-    begun REAL, ended REAL, seconds REAL, peak_memory INTEGER,
-    reason TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',
-    tiles_copied INTEGER, tiles_encoded INTEGER, tile_planes_decoded INTEGER,
-    output_size INTEGER, sha256 TEXT NOT NULL DEFAULT '',
-    warnings TEXT NOT NULL DEFAULT '[]', notes TEXT NOT NULL DEFAULT '[]'
-);
-CREATE INDEX states ON slides (state, not_before);
-CREATE TABLE pictures (id INTEGER PRIMARY KEY REFERENCES slides (id), slide BLOB NOT NULL, heatmap BLOB NOT NULL);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-_NUMBERS = "SELECT id FROM slides"
 _COLUMNS = {field.name for field in fields(Entry)} - {"relative", "id"} | {"not_before", "before"}
 
 
@@ -69,6 +47,8 @@ class Ledger:
     ------
     LedgerError
         Where the file is no ledger, of a newer version, damaged, or does not go with `names`.
+    Occupied
+        Where somebody else uses `names`, which are held until `close`.
     """
 
     def __init__(self, path: Path, names: NameTable | None = None, *, read_only: bool = False) -> None:
@@ -86,6 +66,8 @@ class Ledger:
             raise LedgerError(f"{path}: cannot be opened ({error}); check who may read it") from error
         self._database.row_factory = sqlite3.Row
         try:
+            if names:
+                names.hold()
             self._prepare(read_only)
         except sqlite3.OperationalError as error:
             self.close()
@@ -93,7 +75,7 @@ class Ledger:
         except sqlite3.Error as error:
             self.close()
             raise LedgerError(f"{path}: cannot be used as a ledger ({error}); move it away to begin anew") from error
-        except LedgerError:
+        except PlanishError:
             self.close()
             raise
 
@@ -103,7 +85,7 @@ class Ledger:
         version, application = (
             self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
         )
-        if application not in (0, _APPLICATION) or (version == 0 and self._tables()):
+        if application not in (0, APPLICATION) or (version == 0 and self._tables()):
             raise LedgerError(f"{self.path}: belongs to another program; move it away, or choose another folder")
         if version > VERSION:
             raise LedgerError(
@@ -114,19 +96,29 @@ class Ledger:
         if version == 0:
             self._check_new()
             with self.together():
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     self._database.execute(statement)
-                self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self._database.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
-                self.set_facts(names_apart=self.names is not None)
+                self.set_facts(names_apart=self.names is not None, table=self.names.claim() if self.names else "")
         apart = bool(self.fact("names_apart"))
         if apart and self.names is None and not read_only:
             raise LedgerError(f"{self.path}: its names are kept apart; say where, with --deid-names TABLE")
         if self.names is not None and not apart:
             raise LedgerError(f"{self.path}: holds names already; use --deid-names with a new output folder")
-        if self.names and not self.names.all().keys() >= {row[0] for row in self._database.execute(_NUMBERS)}:
-            raise LedgerError(f"{self.names.path}: is not the table of {self.path}, of which it lacks slides; name "
-                              "the right one, or begin anew in another folder")  # fmt: skip
+        if self.names:
+            self._check_table(self.names)
+
+    def _check_table(self, names: NameTable) -> None:
+        known = {row[0] for row in self._database.execute("SELECT id FROM slides")}
+        other = names.token != (self.fact("table") or "")
+        if other or not names.all().keys() >= known:
+            why = (
+                "is the table of another folder, not" if other and names.token else "lacks slides, or is not the table"
+            )
+            raise LedgerError(
+                f"{names.path}: {why} of {self.path}; name the right one, or begin anew in another folder"
+            )
 
     def _tables(self) -> bool:
         return bool(self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -168,18 +160,23 @@ class Ledger:
         with self.together():
             row = (found.size, found.mtime_ns, settings, state, reason, message)
             source = None if self.names else os.fsencode(found.relative)
+            output = os.fsencode(self.output_of(found))
             cursor = self._database.execute(
                 "INSERT INTO slides (source, output, size, mtime_ns, settings, state, reason, message)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (source, os.fsencode(f"{found.stem}.flat.tif"), *row),
+                (source, output, *row),
             )
             number = cursor.lastrowid or 0
             if self.names:
-                self._database.execute(
-                    "UPDATE slides SET output = ? WHERE id = ?", (f"{number:06d}.flat.tif".encode(), number)
-                )
                 self.names.add(number, found.relative)
         return number
+
+    def output_of(self, found: Found) -> Path:
+        """Return where the flat slide of a slide that is entered next will lie, below the output folder."""
+        if not self.names:
+            return Path(f"{found.stem}.flat.tif")
+        last = next(self._read("SELECT seq FROM sqlite_sequence WHERE name = 'slides'"), (0,))[0]
+        return Path(f"{last + 1:06d}.flat.tif")
 
     def change(self, number: int, pictures: tuple[bytes, bytes] | None = None, **columns: Any) -> None:
         """Change columns of a slide, and its pictures, at once."""
@@ -190,6 +187,11 @@ class Ledger:
             self._database.execute(f"UPDATE slides SET {assigned} WHERE id = ?", (*values, number))
             if pictures:
                 self._database.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", (number, *pictures))
+
+    def hasten(self, latest: float) -> None:
+        """Have no slide wait for longer than until then, seconds since 1970."""
+        with self.together():
+            self._database.execute("UPDATE slides SET not_before = ? WHERE not_before > ?", (latest, latest))
 
     def entries(self, *states: State) -> list[Entry]:
         """Return the slides of some states, or all, by number."""
@@ -208,10 +210,13 @@ class Ledger:
 
     def ready(self, now: float, only: Collection[int] | None = None) -> list[Entry]:
         """Return the first slides that wait and need not wait longer, of all or some, those tried before last."""
-        chosen = "" if only is None else f"AND id IN ({', '.join('?' * len(only))})"
+        # As JSON: SQLite takes only so many values of their own.
+        chosen, numbers = (
+            ("", ()) if only is None else ("AND id IN (SELECT value FROM json_each(?))", (json.dumps(list(only)),))
+        )
         rows = self._read(
             f"SELECT * FROM slides WHERE state = 'waiting' AND not_before <= ? {chosen} ORDER BY attempts, id LIMIT ?",
-            (now, *(only or ()), _AT_ONCE),
+            (now, *numbers, _AT_ONCE),
         )
         return [self._entry(row) for row in rows]
 
@@ -264,8 +269,10 @@ class Ledger:
         return Entry(**data)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let go of the table of names."""
         self._database.close()
+        if self.names:
+            self.names.release()
 
     def __enter__(self) -> Self:
         return self

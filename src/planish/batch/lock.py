@@ -16,7 +16,7 @@ NAME = ".planish.lock"
 
 
 class Occupied(PlanishError):
-    """Another batch works on the output folder."""
+    """Another batch works on the output folder, or with the table of names."""
 
 
 @contextmanager
@@ -30,14 +30,20 @@ def locked(folder: Path) -> Iterator[None]:
     WriteError
         Where the lock cannot be written.
     """
-    path = folder / NAME
+    with held(folder / NAME, f"{folder}: another planish batch works there"):
+        yield
+
+
+@contextmanager
+def held(path: Path, occupied: str) -> Iterator[None]:
+    """Hold a file that is there for nothing else, as `locked` does; `occupied` says what somebody else has."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise WriteError(f"{folder}: cannot write there ({error.strerror}); choose another folder") from error
+        raise WriteError(f"{path.parent}: cannot write there ({error.strerror}); choose another folder") from error
     try:
         if not any(_taken(descriptor, wait=wait) for wait in (0.0, 0.2, 0.5)):  # `holder` has it for a moment
-            raise Occupied(f"{folder}: another planish batch works there ({_holder(path)}); wait for it, or stop it")
+            raise Occupied(f"{occupied} ({_holder(path)}); wait for it, or stop it")
         _sign(descriptor)
         yield
     finally:

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from planish._version import __version__
 from planish.batch import ledger as ledgers
+from planish.batch.arrivals import Arrivals, numbers, unchanged
 from planish.batch.command import Commands
 from planish.batch.discover import Discovery, discover
-from planish.batch.entry import Entry, Found, State
+from planish.batch.entry import Found, State
 from planish.batch.events import Event, Listener
-from planish.batch.halts import Halts
-from planish.batch.job import tagged
-from planish.batch.ledger import Ledger, LedgerBlocked
+from planish.batch.ledger import Ledger
 from planish.batch.lock import locked
 from planish.batch.log import Log
 from planish.batch.names import NameTable
+from planish.batch.nightreport import NightReport
 from planish.batch.options import BatchOptions
-from planish.batch.recheck import recheck
-from planish.batch.report import Night, write_report
-from planish.batch.resume import TAG, Enrolment
+from planish.batch.recheck import Recheck
+from planish.batch.resume import Enrolment, check_source
 from planish.batch.runner import LocalRunner, Runner
 from planish.batch.space import Space
 from planish.batch.supervisor import Supervisor
 from planish.batch.watch import Watcher
 from planish.errors import OptionError, PlanishError, SlideNotFound, WriteError
-
-REPORT_EVERY_S = 60.0
-"""Between two reports of a night that does not end by itself."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,13 @@ class Ending:
     """Slides by reason."""
     warned: int = 0
     """Slides with warnings."""
+    no_report: str = ""
+    """Why the report is not of this night, or not of its end."""
 
 
 def run_night(
     source: Path, output: Path, options: BatchOptions, listeners: Sequence[Listener], stop: threading.Event,
-    typed: Sequence[str] = (),
+    typed: Sequence[str] = (), begin: Callable[[], object] = lambda: None,
 ) -> Ending:  # fmt: skip
     """Flatten all slides of a folder into another one, and write the report.
 
@@ -68,6 +65,8 @@ def run_night(
         Set from outside to end the night; another one goes on from there.
     typed : sequence of str
         The command as it was typed, for the report.
+    begin : callable
+        Called before anything is written: until then whoever wants it to end may raise, afterwards sets `stop`.
 
     Returns
     -------
@@ -78,7 +77,8 @@ def run_night(
     ------
     PlanishError
         Where the night cannot begin: folders that are not as they must be, another batch in `output`, a ledger that
-        cannot be read, no space.
+        cannot be read, no space, no cluster. Also where it cannot go on: options that no slide takes, a ledger or a
+        cluster that is gone.
     """
     source, output = source.absolute(), output.absolute()
     check_folders(source, output)
@@ -88,125 +88,117 @@ def run_night(
         passed = f" ({'; '.join(discovery.notes[:3])})" if discovery.notes and not options.names else ""
         raise SlideNotFound(f"{source}: holds no slides{passed}; check the folder, or --pattern")
     with ExitStack() as stack:
+        runner = stack.enter_context(_runner(options))
+        begin()
         _make(output)
         stack.enter_context(locked(output))
         names = NameTable(options.names, output) if options.names else None
         _check_space(output, options.reserve)
         ledger = stack.enter_context(Ledger(output / ledgers.NAME, names))
-        runner = stack.enter_context(_runner(options))
-        night = _Night(ledger, Commands(source, output, options, runner.threads), listeners, typed)
-        return night.run(runner, look, discovery, stop)
+        check_source(ledger, source, overwrite=options.overwrite)
+        stack.push(runner)  # before ledger and lock are let go of, too
+        night = _Night(ledger, Commands(source, output, options, runner.threads), listeners, stop)
+        return night.run(runner, look, discovery, typed)
 
 
 class _Night:
-    def __init__(self, ledger: Ledger, commands: Commands, listeners: Sequence[Listener], typed: Sequence[str]) -> None:
-        self._ledger, self._commands, self._typed = ledger, commands, typed
+    def __init__(
+        self, ledger: Ledger, commands: Commands, listeners: Sequence[Listener], stop: threading.Event
+    ) -> None:
+        self._ledger, self._commands, self._options, self._stop = ledger, commands, commands.options, stop
         self._listeners: tuple[Listener, ...] = (Log(commands.output), *listeners)
         self._enrolment = Enrolment(
-            ledger, commands.output, json.dumps(commands.options.settings), self._tell,
-            retry_failed=commands.options.retry_failed, overwrite=commands.options.overwrite,
+            ledger, commands.output, json.dumps(self._options.settings), self._tell,
+            retry_failed=self._options.retry_failed, overwrite=self._options.overwrite, source=commands.source,
         )  # fmt: skip
-        self._began = time.time()
         self._notes: tuple[str, ...] = ()
+        self._events = 0
 
-    def run(self, runner: Runner, look: partial[Discovery], discovery: Discovery, stop: threading.Event) -> Ending:
-        options = self._commands.options
+    def run(self, runner: Runner, look: partial[Discovery], discovery: Discovery, typed: Sequence[str]) -> Ending:
+        report = NightReport(self._ledger, self._commands, typed, self._stop)
         self._enrolment.recover()
         self._notes = self._passed_over(discovery.notes)
-        if options.watch is None:
-            self._enrol(discovery)
-        if options.recheck:
-            recheck(self._ledger, runner, self._commands, self._tell, stop)
-        supervisor = Supervisor(self._ledger, runner, self._commands, self._tell, self._chosen())
-        broken: PlanishError | None = None
-        self._tell(Event("began", facts=self._began_facts(runner)))
+        known = self._enrol(discovery)
+        chosen = self._chosen(discovery)
+        supervisor = Supervisor(self._ledger, runner, self._commands, self._tell, chosen)
+        try:
+            self._begin(runner, chosen)
+            if self._options.watch is None:
+                supervisor.run(self._stop)
+            else:
+                watcher = Watcher(look, self._commands, self._options.watch, self._stop, known)
+                self._watch(supervisor, watcher, chosen, report)
+        except Exception:  # what was done is done, and reported
+            with suppress(PlanishError):
+                supervisor.finish()
+                self._end(report, supervisor, interrupted=True)
+            raise
+        return self._end(report, supervisor, interrupted=self._stop.is_set() and self._options.watch is None)
+
+    def _enrol(self, discovery: Discovery) -> list[Found]:
+        """Enter what can be worked on at once, and return it; whoever watches waits for what may still grow."""
+        only = self._options.only
+        if self._options.watch is None:
+            found = [each for each in discovery.found if only is None or each.relative in only]
+        else:
+            found = unchanged(self._ledger, discovery.found)
+        self._enrolment.enrol(found, whole=only is None and not self._options.patterns and self._options.watch is None)
+        return found
+
+    def _chosen(self, discovery: Discovery) -> set[int] | None:
+        """Return the slides to keep to, None for all."""
+        if self._options.only is not None:
+            return numbers(self._ledger, self._options.only)
+        return numbers(self._ledger, (each.relative for each in discovery.found)) if self._options.patterns else None
+
+    def _begin(self, runner: Runner, chosen: set[int] | None) -> None:
+        if self._options.recheck:
+            Recheck(self._ledger, runner, self._commands, self._tell, chosen).run(self._stop)
+        sizes = [entry.size for entry in self._ledger.each("waiting") if chosen is None or entry.id in chosen]
+        facts = {
+            "counts": self._ledger.counts(), "at_once": runner.slots, "threads": self._commands.threads,
+            "waiting": len(sizes), "waiting_bytes": sum(sizes), "version": __version__,
+        }  # fmt: skip
+        self._tell(Event("began", facts=facts))
         for note in self._notes:
             self._tell(Event("passed over", facts={"what": note}))
-        try:
-            if options.watch is None:
-                supervisor.run(stop)
-            else:
-                self._watch(supervisor, Watcher(look, self._commands, options.watch, stop), stop)
-        except PlanishError as error:  # a cluster that is gone: what was done is done, and reported
-            broken = error
-            supervisor.finish()
-        interrupted = bool(broken) or (stop.is_set() and options.watch is None)
-        ending = self._end(supervisor, interrupted=interrupted)
-        self._tell(Event("ended", facts={"counts": ending.counts, "interrupted": interrupted}))
-        if broken:
-            raise broken
-        return ending
 
-    def _enrol(self, discovery: Discovery) -> None:
-        only = self._commands.options.only
-        wanted = [each for each in discovery.found if only is None or each.relative in only]
-        self._enrolment.enrol(wanted, whole=only is None)
-
-    def _chosen(self) -> list[int] | None:
-        only = self._commands.options.only
-        if only is None:
-            return None
-        return [number for number, relative in self._ledger.sources().items() if relative in only]
-
-    def _watch(self, supervisor: Supervisor, watcher: Watcher, stop: threading.Event) -> None:
-        reported = time.monotonic()
-        later: list[Found] = []
-        halts = Halts(self._tell)
+    def _watch(self, supervisor: Supervisor, watcher: Watcher, chosen: set[int] | None, report: NightReport) -> None:
+        arrivals = Arrivals(self._ledger, self._enrolment, self._tell, chosen)
+        told = self._events
 
         def arrived() -> bool:
-            nonlocal reported, later
-            found = [*later, *watcher.settled()]
-            try:
-                later = self._enrolment.enrol(found, whole=False) if found else []
-            except (LedgerBlocked, WriteError) as error:  # of the ledger, or of the table of names
-                later = found
-                halts.begin("blocked", message=str(error))
-            else:
-                halts.end("blocked")
-            if new := [each for each in found if each not in later]:
-                self._tell(Event("found", facts={"slides": len(new), "bytes": sum(each.size for each in new)}))
-            if time.monotonic() - reported > REPORT_EVERY_S:
+            nonlocal told
+            any_new = arrivals.enter(watcher.settled())
+            if report.due and told != self._events:
                 self._notes = self._passed_over(watcher.notes())
-                self._end(supervisor, interrupted=False, over=False)
-                reported = time.monotonic()
-            return bool(new)
+                told = self._events
+                self._report(report, supervisor, over=False)
+            return any_new
 
         watcher.begin()
         try:
-            supervisor.run(stop, arrived)
+            supervisor.run(self._stop, arrived)
         finally:
             watcher.stop()
 
-    def _began_facts(self, runner: Runner) -> dict[str, object]:
-        waiting = self._ledger.entries("waiting")
-        return {
-            "counts": self._ledger.counts(), "at_once": runner.slots, "threads": self._commands.threads,
-            "waiting_bytes": sum(entry.size for entry in waiting), "version": __version__,
-        }  # fmt: skip
+    def _report(self, report: NightReport, supervisor: Supervisor, *, interrupted: bool = False, over: bool) -> str:
+        """Write the report; return why there is none. A full disk costs it, and nothing else."""
+        problem = report.write(self._notes, supervisor.halts.seconds, interrupted=interrupted, over=over)
+        if problem:
+            self._tell(Event("blocked", facts={"message": f"no report: {problem}"}))
+        return problem
 
-    def _end(self, supervisor: Supervisor, *, interrupted: bool, over: bool = True) -> Ending:
-        """Write the report; a full disk costs it, and nothing else."""
-        apart = self._ledger.names is not None
-        night = Night(
-            began=self._began, ended=time.time() if over else None, version=__version__,
-            command=() if apart else tuple(self._typed), source=None if apart else self._commands.source,
-            output=None if apart else self._commands.output, settings=self._commands.options.settings,
-            notes=self._notes, interrupted=interrupted, paused=supervisor.halts.seconds, deid=apart,
-        )  # fmt: skip
-        try:
-            with tagged(f"{TAG}report"):
-                write_report(self._commands.output, night, self._ledger.each, self._ledger.pictures, self._repeat)
-        except (OSError, PlanishError) as error:
-            self._tell(Event("blocked", facts={"message": f"no report: {error}"}))
+    def _end(self, report: NightReport, supervisor: Supervisor, *, interrupted: bool) -> Ending:
+        problem = self._report(report, supervisor, interrupted=interrupted, over=True)
         failed = [entry.reason for entry in self._ledger.each("failed")]
-        return Ending(
+        ending = Ending(
             self._ledger.counts(), interrupted, self._commands.output / "planish-report.html",
             {reason: failed.count(reason) for reason in sorted(set(failed))},
-            sum(bool(entry.warnings) for entry in self._ledger.each("done")),
+            sum(bool(entry.warnings) for entry in self._ledger.each("done")), problem,
         )  # fmt: skip
-
-    def _repeat(self, entry: Entry) -> str:
-        return "" if entry.relative is None else self._commands.typed(entry, entry.relative)
+        self._tell(Event("ended", facts={"counts": ending.counts, "interrupted": interrupted}))
+        return ending
 
     def _passed_over(self, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return what was passed over, without its names where names are kept apart."""
@@ -215,6 +207,7 @@ class _Night:
         return (f"{len(notes)} files or folders were passed over; without --deid-names it would be said which",)
 
     def _tell(self, event: Event) -> None:
+        self._events += 1
         for listener in self._listeners:
             listener(event)
 

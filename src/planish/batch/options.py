@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ _LEAST_SECONDS, _SECONDS_PER_BYTE = 600.0, 2e-6
 _LEAST_MEMORY = 4 << 30
 """Flattening takes below 0.5 GiB whatever the slide's size; the rest is for reserved stacks and odd files."""
 _MEMORY_PER_SLIDE = 3 << 29
+_LONGEST_WATCH_S = 86_400
+_MOST_RETRIES = 100
+_MOST_MEMORY = 1 << 50
+"""Far above all machines, and far below what the system's calls take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class BatchOptions:
     overwrite : bool
         Whether outputs that are there, but are none of the ledger's, are replaced.
     watch : float or None
-        Seconds for which a new file must stay as it is to be taken; None to stop when all is done.
+        Seconds, a day at most, for which a new file must stay as it is to be taken; None to stop when all is done.
     patterns : tuple of str
         Globs of the slides that are taken; none for all.
     only : tuple of Path or None
@@ -71,17 +76,25 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         checks = {
-            "--jobs": (self.jobs, 0), "--reserve": (self.reserve, 0), "--retries": (self.retries, 0),
-            "--retry-wait": (self.retry_wait, 0), "--watch": (self.watch or 0, 0),
-            "--time-limit": (1 if self.seconds is None else self.seconds, 1),
-            "--memory-limit": (1 << 28 if self.memory is None else self.memory, 1 << 28),
+            "--jobs": (self.jobs, 0, math.inf), "--reserve": (self.reserve, 0, math.inf),
+            "--retries": (self.retries, 0, _MOST_RETRIES), "--retry-wait": (self.retry_wait, 0, math.inf),
+            "--watch": (self.watch or 0, 0, _LONGEST_WATCH_S),
+            "--time-limit": (1 if self.seconds is None else self.seconds, 1, math.inf),
+            "--memory-limit": (1 << 28 if self.memory is None else self.memory, 1 << 28, _MOST_MEMORY),
         }  # fmt: skip
-        for name, (value, least) in checks.items():
+        for name, (value, least, most) in checks.items():
             if not value >= least:
                 raise OptionError(f"{name} must be at least {least:,}, got {value:,}")
+            if value > most:
+                raise OptionError(f"{name} must be at most {most:,}, got {value:,}")
 
     def at_once(self) -> int:
-        """Return how many slides are worked on at the same time."""
+        """Return how many slides are worked on at the same time.
+
+        Each counts for less memory than its limit allows: flattening holds below 0.5 GiB whatever the slide's size, and
+        the limit only keeps the odd file from taking all there is. So one such file harms no other slide, and two at
+        once are for the system to end, which is tried again.
+        """
         memory = available_memory() or _MEMORY_PER_SLIDE
         return self.jobs or max(1, min(cores(), memory // _MEMORY_PER_SLIDE))
 

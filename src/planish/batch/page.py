@@ -12,15 +12,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, TextIO
 
 from planish.batch.entry import Entry, shown
+from planish.batch.pagepictures import Newest, Pictures, both, picture
 from planish.batch.words import href, many, moment, pasteable, size, span, text
-from planish.errors import SlideError
-from planish.jpeg import read_header
 
 if TYPE_CHECKING:
     from planish.batch.report import Night, Totals
 
-Pictures = Callable[[int], tuple[bytes, bytes] | None]
-"""From an entry's id to JPEG bytes of its flat slide and of its heatmap."""
 Repeat = Callable[[Entry], str]
 """From an entry to the command that flattens it again, quoted for a shell; empty where it is not to be told."""
 _SCRIPT = """\
@@ -43,13 +40,18 @@ def write_page(
     repeat: Repeat,
 ) -> None:
     """Write the page piece by piece; see `planish.batch.report.write_report`."""
-    troubled = [entry for entry in entries() if entry.warnings or entry.state == "failed"]
+    troubled, newest = list[Entry](), Newest()
+    for entry in entries():
+        if entry.warnings or entry.state == "failed":
+            troubled.append(entry)
+        elif entry.state == "done":
+            newest.offer(entry)
     warned = [entry for entry in troubled if entry.state == "done"]
     failed = [entry for entry in troubled if entry.state == "failed"]
     file.writelines(_head(night, totals))
     file.writelines(_warnings(warned, pictures))
     file.writelines(_failures(failed, repeat))
-    file.writelines(_all(entries(), pictures, totals.done + totals.failed))
+    file.writelines(_all(entries(), pictures, newest, totals.done + totals.failed))
     file.writelines(_waiting(entries(), totals))
     file.writelines(_foot(night, scripted=totals.done + totals.failed > 0))
 
@@ -88,7 +90,7 @@ def _when(night: Night) -> str:
     begin = moment(night.began)
     parts = [f"{begin} to {moment(night.ended)}" if night.ended is not None else f"since {begin}"]
     if night.paused:
-        parts.append(f"paused {span(night.paused)} for want of space on the disk")
+        parts.append(f"paused {span(night.paused)}, for want of space or of IN")
     return " · ".join(parts)
 
 
@@ -154,7 +156,7 @@ def _warnings(entries: list[Entry], pictures: Pictures) -> Iterator[str]:
     yield '</ul>\n<ul class="cards">\n'
     rank = {kind: index for index, kind in enumerate(kinds)}
     for entry in sorted(entries, key=lambda entry: (min(rank[_kind(warning)] for warning in entry.warnings), entry.id)):
-        flat = _picture((pictures(entry.id) or (b"", b""))[0], f"{entry.name}, flat")
+        flat = picture((pictures(entry.id) or (b"", b""))[0], f"{entry.name}, flat")
         said = "".join(f"<p>{text(warning)}</p>" for warning in entry.warnings)
         yield f'<li><div>{flat}</div><div><h3><a href="#s{entry.id}">{text(entry.name)}</a></h3>{said}</div></li>\n'
     yield "</ul>\n</section>\n"
@@ -192,7 +194,7 @@ def _notes(entry: Entry) -> str:
     return "".join(f"<small>{text(note)}</small>" for note in entry.notes)
 
 
-def _all(entries: Iterable[Entry], pictures: Pictures, count: int) -> Iterator[str]:
+def _all(entries: Iterable[Entry], pictures: Pictures, newest: Newest, count: int) -> Iterator[str]:
     if not count:
         return
     yield f"""<section id="slides">
@@ -202,13 +204,15 @@ def _all(entries: Iterable[Entry], pictures: Pictures, count: int) -> Iterator[s
 <label>Order<select id="order"><option value="">as found</option><option value="seconds">longest first</option>\
 <option value="memory">most memory first</option><option value="bytes">largest first</option></select></label>
 </div>
-<table id="all">
+{newest.said()}<table id="all">
 <thead><tr><th scope="col">Slide</th>"""
     columns = ("Time", "Memory", "Source", "Flat slide", "Tiles copied", "Tile-planes decoded")
     yield "".join(f'<th scope="col" class="number">{name}</th>' for name in columns) + "</tr></thead>\n"
+    chosen = newest.ids()
     for entry in entries:
         if entry.state in ("done", "failed"):
-            yield _row(entry, pictures(entry.id) if entry.state == "done" else None, columns)
+            wanted = entry.state == "done" and (entry.warnings or entry.id in chosen)
+            yield _row(entry, pictures(entry.id) if wanted else None, columns)
     yield "</table>\n</section>\n"
 
 
@@ -227,7 +231,7 @@ def _row(entry: Entry, found: tuple[bytes, bytes] | None, columns: tuple[str, ..
         f'<tbody id="s{entry.id}" data-words="{words}" data-seconds="{entry.seconds or 0:g}"'
         f' data-memory="{entry.peak_memory or 0}" data-bytes="{entry.size}">'
         f'<tr><th scope="row">{name}{warned if done else failed}{_notes(entry) if done else ""}</th>{cells}</tr>\n'
-        f"{_both(entry, *found) if found else ''}</tbody>\n"
+        f"{both(entry, *found) if found else ''}</tbody>\n"
     )
 
 
@@ -237,27 +241,6 @@ def _tiles(entry: Entry) -> str:
     tiles = entry.tiles_copied + entry.tiles_encoded
     share = _percent(entry.tiles_copied / tiles) if tiles else "–"
     return f"{share}<small>{entry.tiles_copied:,} of {tiles:,}</small>"
-
-
-def _both(entry: Entry, flat: bytes, heatmap: bytes) -> str:
-    whole = entry.output.with_name(f"{entry.output.name.removesuffix('.tif')}.heatmap.png")
-    drawn = _picture(heatmap, f"{entry.name}, heatmap: which plane was sharpest where, and how it was composed")
-    return (
-        f'<tr class="pictures"><td colspan="7"><div><a href="{href(entry.output)}">'
-        f'{_picture(flat, f"{entry.name}, flat")}</a><a href="{href(whole)}">{drawn}</a></div></td></tr>\n'
-    )
-
-
-def _picture(data: bytes, alt: str) -> str:
-    if not data:
-        return ""
-    try:
-        header = read_header(data)
-        box = f' width="{header.width}" height="{header.height}"'
-    except SlideError:
-        box = ""
-    source = f"data:image/jpeg;base64,{b64encode(data).decode()}"
-    return f'<img src="{source}" alt="{text(alt)}"{box} loading="lazy" decoding="async">'
 
 
 def _waiting(entries: Iterable[Entry], totals: Totals) -> Iterator[str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from planish.batch.entry import Entry, shown
-from planish.batch.page import Pictures, Repeat, write_page
+from planish.batch.page import Repeat, write_page
+from planish.batch.pagepictures import Pictures
 from planish.files import replacing
 from planish.report.plain import plain
 
@@ -48,7 +49,7 @@ class Night:
     interrupted : bool
         Whether somebody stopped it before all was tried.
     paused : float
-        Seconds it waited for space on the disk.
+        Seconds it waited for space on the disk, or for the source folder to come back.
     deid : bool
         Whether names are kept apart.
     """
@@ -157,7 +158,8 @@ class Totals:
 def write_report(folder: Path, night: Night, entries: Entries, pictures: Pictures, repeat: Repeat) -> None:
     """Write ``planish-report.html``, ``.csv`` and ``.json``, each whole or not at all.
 
-    Memory holds the entries that failed or have warnings, and the pictures of one slide.
+    Memory holds the entries that failed or have warnings, and the pictures of one slide. The page has pictures of all
+    slides with warnings and of some hundred others, those done last.
 
     Parameters
     ----------

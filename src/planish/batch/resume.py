@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +14,26 @@ from typing import Any
 from planish.batch.entry import Entry, Found, shown
 from planish.batch.events import Event, Listener
 from planish.batch.facts import record_facts
+from planish.batch.hiding import warning_without_names
 from planish.batch.job import look, sweep
 from planish.batch.ledger import Ledger
-from planish.errors import PlanishError
+from planish.errors import OptionError, PlanishError
 from planish.slide.bytefile import TIFF_MAGIC
 
 TAG = "night-"
 """Of the temporary files of all jobs."""
 SAME_NAME = "same output name"
 IN_THE_WAY = "in the way"
-_LOOKED_AT_AGAIN = (SAME_NAME, IN_THE_WAY)
+NAME_TOO_LONG = "name too long"
+_LOOKED_AT_AGAIN = (SAME_NAME, IN_THE_WAY, NAME_TOO_LONG)
 """Reasons that a person removes by renaming or moving files, of which the slide itself tells nothing."""
+_OVER = ("not found", "input/output", "no space")
+"""Reasons of a disk or a share, of which the slide tells nothing either."""
+_LONGEST_NAME = 255
+"""Bytes of a file name, on nearly all systems."""
+_LONGEST_WAIT_S = 3600.0
+_SIDES = {"map.json": "plane map", "record.json": "record", "heatmap.png": "heatmap"}
+"""What lies beside a flat slide."""
 _FRESH: dict[str, Any] = {"state": "waiting", "attempts": 0, "not_before": 0.0, "reason": "", "message": ""}
 
 
@@ -40,27 +52,33 @@ class Enrolment:
         Whether slides that failed before are to be tried again, and outputs that are not the ledger's be replaced.
     tell : Listener
         Told of slides that are done again, and why.
+    source : Path
+        The folder that was searched, for a look at slides that were not found.
     """
 
     def __init__(
         self, ledger: Ledger, output: Path, settings: str, tell: Listener, *, retry_failed: bool = False,
-        overwrite: bool = False,
+        overwrite: bool = False, source: Path,
     ) -> None:  # fmt: skip
         self._ledger, self._output, self._settings, self._tell = ledger, output, settings, tell
-        self._retry_failed, self._overwrite = retry_failed, overwrite
+        self._retry_failed, self._overwrite, self._source = retry_failed, overwrite, source
 
     def recover(self) -> None:
         """Settle what was being worked on when an earlier night was killed: done, if it was just finished."""
         sweep(self._output, TAG)  # of a report that was being written
+        self._ledger.hasten(time.time() + _LONGEST_WAIT_S)  # the clock may have been wrong
         for entry in self._ledger.entries("running"):
             path = self._output / entry.output
             sweep(path.parent, TAG)
             finished = None if identity(path) == self._ledger.before(entry.id) else finished_since(path, entry)
             if finished:
+                if self._ledger.names:
+                    finished["warnings"] = tuple(map(warning_without_names, finished["warnings"]))
                 self._ledger.change(entry.id, state="done", reason="", message="", **finished)
                 self._tell(Event("adopted", entry.id, entry.name))
             else:
-                self._ledger.change(entry.id, **_FRESH)
+                # The attempt counts: a slide that takes the night down with it comes last.
+                self._ledger.change(entry.id, **{**_FRESH, "attempts": entry.attempts})
 
     def enrol(self, found: Iterable[Found], *, whole: bool = True) -> list[Found]:
         """Enter what is new, and set back what is not as it was; `whole` where nothing else lies there.
@@ -81,7 +99,7 @@ class Enrolment:
             for each in found:
                 entry = known.get(each.relative)
                 new = entry is None or entry.reason in _LOOKED_AT_AGAIN
-                output = Path(f"{each.stem}.flat.tif") if entry is None or new else entry.output
+                output = entry.output if entry else self._ledger.output_of(each)
                 if new and (why := self._obstacle(each, output, owners)):
                     self._refuse(each, entry, why)
                 elif entry is None:
@@ -97,17 +115,29 @@ class Enrolment:
         """Note what was never done and is no longer there, before anything else, for it stands in nobody's way."""
         gone: dict[str, Any] = {"state": "missing", "reason": "", "message": ""}
         for relative, entry in known.items():
-            if relative not in seen and entry.state not in ("done", "missing"):
+            if relative not in seen and entry.state not in ("done", "missing") and not self._there(relative):
                 self._ledger.change(entry.id, **gone)
                 known[relative] = replace(entry, state="missing", reason="", message="")
 
+    def _there(self, relative: Path) -> bool:
+        """Whether a slide that was not found may be there all the same: its folder could not be listed just now."""
+        try:
+            (self._source / relative).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            pass
+        return True
+
     def _obstacle(self, found: Found, output: Path, owners: Mapping[Path, Entry]) -> tuple[str, str] | None:
         """Return why a slide cannot have its output, in a word or two and in a sentence."""
-        if self._ledger.names:
-            return None  # its number is nobody else's
+        longest = f"{output.stem}.{max(_SIDES, key=len)}"
+        if (over := len(os.fsencode(longest)) - _LONGEST_NAME) > 0:
+            message = f"{shown(Path(longest))} would be too long a name; rename the slide, shorter by {over} bytes"
+            return NAME_TOO_LONG, message
         if (owner := owners.get(output)) and owner.state != "missing" and owner.relative != found.relative:
             return SAME_NAME, f"{owner.name} has the output {shown(output)} already; rename one of the two"
-        if owner is None and not self._overwrite and (self._output / output).exists():
+        if owner is None and not self._overwrite and os.path.lexists(self._output / output):
             return IN_THE_WAY, f"{shown(output)} is there, and not by this ledger; move it away, or use --overwrite"
         return None
 
@@ -137,6 +167,8 @@ class Enrolment:
             return unlike(self._output / entry.output, entry)
         if entry.state == "missing":
             return "it is there again"
+        if entry.reason in _OVER:
+            return "it may go well now"
         return "it is to be tried again" if self._retry_failed or entry.reason in _LOOKED_AT_AGAIN else ""
 
 
@@ -147,7 +179,7 @@ def set_back(ledger: Ledger, entry: Entry, why: str, **facts: Any) -> None:
 
 
 def unlike(path: Path, entry: Entry) -> str:
-    """Return in which way an output is not what the ledger says; empty where size and header are right."""
+    """Return in which way an output is not what the ledger says; empty where size, header and what is beside are."""
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -155,7 +187,10 @@ def unlike(path: Path, entry: Entry) -> str:
             return "its flat slide has another size than was written"
     except OSError:
         return "its flat slide is gone"
-    return "" if head in TIFF_MAGIC else "its flat slide does not begin as one"
+    if head not in TIFF_MAGIC:
+        return "its flat slide does not begin as one"
+    gone = [name for suffix, name in _SIDES.items() if not os.path.lexists(path.with_name(f"{path.stem}.{suffix}"))]
+    return f"its {gone[0]} is gone" if gone else ""
 
 
 def identity(path: Path) -> str:
@@ -179,6 +214,35 @@ def finished_since(path: Path, entry: Entry) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, PlanishError):
         return None
     return {**facts, "sha256": written.sha256, "pictures": written.pictures}
+
+
+def check_source(ledger: Ledger, source: Path, *, overwrite: bool = False) -> None:
+    """Raise where the ledger is of another source folder, in which other slides may have the same names.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Gets to know the folder where it holds no slide yet.
+    source : Path
+        The folder that is searched.
+    overwrite : bool
+        Whether it takes the place of the one that was.
+
+    Raises
+    ------
+    OptionError
+        Where it is another one.
+    """
+    resolved = source.resolve()
+    digest = hashlib.sha256(os.fsencode(resolved)).hexdigest()
+    known, place = ledger.fact("source"), ledger.fact("source_path") or "another folder"
+    if known not in (None, digest) and ledger.counts() and not overwrite:
+        raise OptionError(
+            f"{ledger.path.parent}: is the output of {place}; choose another output folder, or use --overwrite if that "
+            "one has moved"
+        )
+    if known != digest:
+        ledger.set_facts(source=digest, source_path="" if ledger.names else shown(resolved))
 
 
 def _blank(found: Found, output: Path) -> Entry:

@@ -45,9 +45,7 @@ class Status:
         lines = [f"{state:<9} {counts[state]}" for state in ("done", "running", "waiting", "failed", "missing")
                  if state in counts]  # fmt: skip
         lines.append(f"works     {self.holder or 'nobody; planish batch goes on from here'}")
-        now = time.time()
-        for entry in self._of("running"):
-            lines.append(f"running   {entry.name}, for {spelt(now - (entry.begun or now))}")
+        lines += [f"running   {entry.name}, {self._since(entry)}" for entry in self._of("running")]
         for entry in self._of("failed"):
             lines.append(f"failed    {entry.name}: {entry.reason}: {entry.message}")
         for entry in self._of("waiting"):
@@ -58,6 +56,12 @@ class Status:
         if len(warned) > _SHOWN:
             lines.append(f"          and {len(warned) - _SHOWN} more with warnings, see --json or the report")
         return lines
+
+    def _since(self, entry: Entry) -> str:
+        if self.holder is None:
+            return "which was being worked on when the night was killed"
+        now = time.time()
+        return f"for {spelt(now - (entry.begun or now))}"
 
     def _counts(self) -> dict[str, int]:
         states = [str(entry.state) for entry in self.entries]

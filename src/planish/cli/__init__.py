@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from planish.cli.failure import as_json, exit_code, is_expected, said
+from planish.cli.saying import say
 from planish.errors import PlanishError
 
 __all__ = ["main"]
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(arguments)
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, Terminated)
-        print(f"planish: {'terminated' if terminated else 'interrupted'}; no output was written", file=sys.stderr)
+        say(f"planish: {'terminated' if terminated else 'interrupted'}; no output was written", sys.stderr)
         return 143 if terminated else 130
 
 
@@ -53,17 +54,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         code: int | None = options.run(options)
     except Exception as error:
         if getattr(options, "json", False):
-            _tell(as_json(error))
+            say(as_json(error), sys.stdout)
         if not isinstance(error, PlanishError) and not is_expected(error):
             raise
-        print(f"planish: {said(error)}", file=sys.stderr)
+        say(f"planish: {said(error)}", sys.stderr)
         return exit_code(error)
     return code or 0
-
-
-def _tell(line: str) -> None:
-    with suppress(OSError):  # it may be stdout itself that failed
-        print(line, flush=True)
 
 
 def _never_fail_to_print() -> None:

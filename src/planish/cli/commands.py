@@ -9,7 +9,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,18 @@ def flatten(options: Namespace) -> None:
     with Bars(quiet=options.quiet) as bars:
         outputs = convert(options.slide, options.output, chosen, bars)
     _print_result(options, outputs.record, flat_summary(outputs, notes), notes)
+
+
+def check_settings(options: Namespace) -> None:
+    """Raise OptionError where `flatten` would refuse options before it opens a slide."""
+    from planish.convert import ConvertOptions, check_options
+    from planish.write.tiff import WriteOptions
+
+    one = Namespace(**{**vars(options), "jobs": 1})
+    # Whether a GPU is there is for those to say that work.
+    fuse_options = replace(_fuse_options(one.fuse, one), backend="numpy")
+    writing = WriteOptions(mode=one.write, quality=one.quality, layout=one.layout, levels=one.levels)
+    check_options(ConvertOptions(_selection(one), _survey_options(one), fuse_options, writing))
 
 
 def fuse(options: Namespace) -> None:

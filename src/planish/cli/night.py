@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
 
+from planish.cli import commands
+from planish.cli.saying import say
 from planish.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,16 +30,19 @@ def batch(options: Namespace) -> int:
     from planish.batch.night import run_night
 
     chosen = _options(options)
-    with _signals() as (stop, received):
+    if chosen.settings:
+        commands.check_settings(options)
+    with _Signals() as signals:
         ending = run_night(
-            options.source, options.output, chosen, _listeners(options), stop, ["planish", *sys.argv[1:]]
-        )
-    if options.json:
-        print(json.dumps(_facts(ending)))
-    if not options.quiet:
-        print(_summary(ending), file=sys.stderr if options.json else sys.stdout)
-    if received:
-        return _STOPPED[received[0]]
+            options.source, options.output, chosen, _listeners(options), signals.stop, ["planish", *sys.argv[1:]],
+            signals.keep,
+        )  # fmt: skip
+        if options.json:
+            say(json.dumps(_facts(ending)), sys.stdout)
+        if not options.quiet:
+            say(_summary(ending), sys.stderr if options.json else sys.stdout)
+    if signals.received:
+        return _STOPPED[signals.received[0]]
     return 1 if ending.counts.get("failed") else 0
 
 
@@ -59,9 +63,10 @@ def _options(options: Namespace) -> BatchOptions:
     if options.deid_names and (options.label or options.macro or options.source_name):
         raise OptionError("--deid-names: leave out --label, --macro and --source-name, which show names")
     for name in (options.source, options.output):
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(name)) and not name.exists():  # a path keeps one slash of two
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(name)) and not name.exists():
+            typed = str(name).replace(":/", "://", 1)  # a path keeps one slash of two
             raise OptionError(
-                f"{name}: planish reads and writes files; mount the bucket (rclone mount, s3fs, gcsfuse), or copy it"
+                f"{typed}: planish reads and writes files; mount the bucket (rclone mount, s3fs, gcsfuse), or copy it"
             )
     return BatchOptions(
         jobs=options.jobs, settings=options.settings(options), seconds=options.time_limit,
@@ -72,34 +77,47 @@ def _options(options: Namespace) -> BatchOptions:
 
 
 def _listeners(options: Namespace) -> Sequence[Listener]:
-    if options.quiet:
+    if options.quiet or sys.stderr is None:  # it was closed when the program began
         return []
     from planish.cli.nightprogress import NightProgress
 
     return [NightProgress()]
 
 
-@contextmanager
-def _signals() -> Iterator[tuple[threading.Event, list[signal.Signals]]]:
-    """Have signals ask for the end instead of raising somewhere in the midst of writing the ledger."""
-    stop, received = threading.Event(), list[signal.Signals]()
+class _Signals:
+    """A context manager; from `keep` on, signals ask for the end instead of raising somewhere in the midst of writing.
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        received.append(signal.Signals(number))
-        stop.set()
+    Those that the caller had ignored, as nohup does, stay ignored.
+    """
 
-    before = {number: signal.signal(number, ask) for number in _STOPPED}
-    try:
-        yield stop, received
-    finally:
-        for number, handler in before.items():
+    def __init__(self) -> None:
+        self.stop, self.received = threading.Event(), list[signal.Signals]()
+        self._before: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def keep(self) -> None:
+        """Begin with that."""
+        for number in _STOPPED:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(signal.Signals(number))
+        self.stop.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
 
 def _facts(ending: Ending) -> dict[str, object]:
     return {
         "counts": ending.counts, "interrupted": ending.interrupted, "failures": ending.failures,
-        "with_warnings": ending.warned, "report": str(ending.report),
+        "with_warnings": ending.warned, "report": str(ending.report), "no_report": ending.no_report,
     }  # fmt: skip
 
 
@@ -115,4 +133,5 @@ def _summary(ending: Ending) -> str:
         lines.append(f"waiting   {waiting}; the same command goes on with them")
     if counts.get("missing"):
         lines.append(f"missing   {counts['missing']}: were never done, and are no longer there")
-    return "\n".join([*lines, f"report    {ending.report}"])
+    kept = f" (not of this night's end: {ending.no_report})" if ending.no_report else ""
+    return "\n".join([*lines, f"report    {ending.report}{kept}"])

@@ -10,12 +10,14 @@ from tqdm import tqdm
 
 from planish.batch.estimate import Estimate, spelt
 from planish.batch.events import Event
+from planish.cli.saying import mute
 
 
 class NightProgress:
-    """A listener that prints to stderr."""
+    """A listener that prints to stderr, as long as that takes it: whoever stops looking stops no night."""
 
     def __init__(self) -> None:
+        self._silent = False
         self._terminal = sys.stderr.isatty()
         self._bar: tqdm[Any] | None = None
         self._slides, self._bytes = 0, 0
@@ -24,10 +26,23 @@ class NightProgress:
 
     def __call__(self, event: Event) -> None:
         """Show what happened."""
+        if event.kind == "started":
+            self._estimate.begin(event.slide)
+        elif event.kind in ("done", "failed", "retry"):
+            self._estimate.end(event.slide)
+        if self._silent:
+            return
+        try:
+            self._show(event)
+        except OSError:
+            self._silent = True
+            mute(sys.stderr)
+
+    def _show(self, event: Event) -> None:
         facts, name = event.facts, event.name
         match event.kind:
             case "began":
-                self._begin(facts["counts"].get("waiting", 0), facts["waiting_bytes"])
+                self._begin(facts["waiting"], facts["waiting_bytes"])
                 at_once = f"{facts['at_once']} at once" if facts["at_once"] > 1 else "one at a time"
                 self._print(f"{self._slides} slides to do, {at_once}; {facts['counts'].get('done', 0)} done before")
             case "found":
@@ -37,6 +52,8 @@ class NightProgress:
                 self._print(f"passed over: {facts['what']}")
             case "again":
                 self._print(f"again    {name}: {facts['why']}")
+            case "checked" if "unverified" in facts:
+                self._print(f"kept     {name}: could not be verified: {facts['unverified']}")
             case "done":
                 self._count(facts["size"])
                 warned = "".join(f"\n         warning: {warning}" for warning in facts["warnings"])
@@ -46,6 +63,8 @@ class NightProgress:
                 self._print(f"FAILED   {name}: {facts['reason']}: {facts['message']}{self._left()}")
             case "retry":
                 self._print(f"later    {name}: {facts['reason']}, again in {spelt(facts['wait'])}: {facts['message']}")
+            case "paused" if "gone" in facts:
+                self._print(f"paused: {facts['gone']} is gone; mount it, or bring it back")
             case "paused":
                 free, reserve, needed = (facts[key] >> 20 for key in ("free", "reserve", "needed"))
                 self._print(f"paused: {free:,} MiB are free, the next slide may need {needed:,} beside the {reserve:,} "

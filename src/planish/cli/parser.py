@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from planish._version import __version__
-from planish.cli import commands, night, nightparser, values
+from planish.cli import commands, night, nightparser, serving, values
 from planish.cli.settings import settings
 from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _flatten(_command(subparsers, "flatten", commands.flatten, "write one sharp slide from a z-stack"))
     _batch(_command(subparsers, "batch", night.batch, "flatten a folder of slides overnight, with a report"))
     nightparser.add_status(_command(subparsers, "batch-status", night.status, "say how far a night is"))
+    serving.add_serve(_command(subparsers, "serve", serving.serve, "show slides in a browser, and serve their tiles"))
     _fuse(_command(subparsers, "fuse", commands.fuse, "make one sharp image from a stack of images"))
     _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
     _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
