@@ -1,0 +1,1 @@
+"""SHOW, live: slides, planes, the flat slide and the focus map over HTTP."""

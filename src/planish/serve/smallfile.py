@@ -1,0 +1,36 @@
+"""Small JSON files that several processes read while one writes them: whole, or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from planish.files import PREFIX
+
+
+def put(path: Path, value: dict[str, Any]) -> None:
+    """Write a file anew; what it held may be lost in a power cut.
+
+    Raises
+    ------
+    OSError
+        Where the disk refuses.
+    """
+    temporary = path.with_name(f"{PREFIX}{os.getpid()}-{threading.get_ident()}-{path.name}")
+    try:
+        temporary.write_text(json.dumps(value), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def get(path: Path) -> dict[str, Any] | None:
+    """Return what was put, None where there is nothing, or nothing of the kind."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

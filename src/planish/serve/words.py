@@ -1,0 +1,18 @@
+"""Messages as people on the web may read them: they know slides by their ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from planish.batch.hiding import hidden
+
+_STAND_IN = 0
+_STANDS = f"slide {_STAND_IN:06d}"
+
+
+def without_paths(text: str, slide: Path, *folders: Path) -> str:
+    """Return a message without the slide's path and name, and without the paths of folders."""
+    shown = hidden(text, slide.parent, Path(slide.name), _STAND_IN).replace(_STANDS, "the slide")
+    for folder in sorted(map(str, folders), key=len, reverse=True):
+        shown = shown.replace(folder, "the folder")
+    return shown
