@@ -185,6 +185,8 @@ def test_the_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Path("exports").mkdir()
     shutil.copy(scan, "exports")
     for command in commands():
+        if command.startswith("planish serve"):
+            continue  # it does not end; test_serve_cli.py runs it
         assert main(shlex.split(command.split("#")[0])[1:]) == 0, command
 
 
