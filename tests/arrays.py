@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from planish.model import Level, Plane, SlideMetadata
+from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 
 
@@ -48,3 +50,21 @@ class ArraySlide(Slide):
         z_um = [plane.z_um for plane in self.planes]
         tile, mpp = self.levels[0].tile_width, self.metadata.mpp_x
         return type(self), (self.stack, tile, None if None in z_um else z_um, mpp)
+
+
+def map_of(planes: NDArray[Any], count: int, **options: Any) -> PlaneMap:
+    """Return a plane map with cells of 256 px in which every cell was scored."""
+    shape = planes.shape
+    unknown = np.full(shape, np.nan, np.float32)
+    made = {
+        "plane": planes.astype(np.int16),
+        "margin": unknown,
+        "how": np.zeros(shape, np.uint8),
+        "sharpness": unknown,
+        "cell_width": 256,
+        "cell_height": 256,
+        "width": shape[1] * 256,
+        "height": shape[0] * 256,
+        "z_um": (None,) * count,
+    }
+    return PlaneMap(**made | options)

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from arrays import ArraySlide
+from arrays import ArraySlide, map_of
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
-from planish.planemap import How, PlaneMap
+from planish.planemap import How
 from planish.report.blur import CELLS, measure_blur, reblur
 
 SIDE = 1024
@@ -25,23 +25,6 @@ def sharp() -> NDArray[np.float32]:
     """Return the grey levels of a sharp plane of a phantom."""
     phantom = PhantomSlide(PhantomOptions("cytology-sparse", width=SIDE, height=SIDE, planes=5, seed=1))
     return np.asarray(phantom.read_region(0, 2, 0, 0, SIDE, SIDE).mean(axis=2), np.float32)
-
-
-def map_of(planes: NDArray[Any], count: int, **options: Any) -> PlaneMap:
-    shape = planes.shape
-    unknown = np.full(shape, np.nan, np.float32)
-    made = {
-        "plane": planes.astype(np.int16),
-        "margin": unknown,
-        "how": np.zeros(shape, np.uint8),
-        "sharpness": unknown,
-        "cell_width": 256,
-        "cell_height": 256,
-        "width": shape[1] * 256,
-        "height": shape[0] * 256,
-        "z_um": (None,) * count,
-    }
-    return PlaneMap(**made | options)
 
 
 def test_reblur_rises_with_the_blur_whatever_the_grain() -> None:

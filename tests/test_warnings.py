@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from arrays import ArraySlide
+from arrays import ArraySlide, map_of
 from makers import container, images, make_stack
 from planish.convert import ConvertOptions, Outputs, Selection, convert
 from planish.focus.audit import TOLERATED
@@ -52,23 +52,6 @@ def flat(source: Path, options: ConvertOptions | None = None) -> Outputs:
 def warned(source: Path, options: ConvertOptions | None = None) -> list[str]:
     found: list[str] = flat(source, options).record.output["warnings"]
     return found
-
-
-def map_of(planes: NDArray[Any], count: int, **options: Any) -> PlaneMap:
-    shape = planes.shape
-    unknown = np.full(shape, np.nan, np.float32)
-    made = {
-        "plane": planes.astype(np.int16),
-        "margin": unknown,
-        "how": np.zeros(shape, np.uint8),
-        "sharpness": unknown,
-        "cell_width": 256,
-        "cell_height": 256,
-        "width": shape[1] * 256,
-        "height": shape[0] * 256,
-        "z_um": (None,) * count,
-    }
-    return PlaneMap(**made | options)
 
 
 def of_map(focus: PlaneMap) -> list[str]:

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from concurrent.futures import CancelledError
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Lock
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from planish._version import __version__
 from planish.batch.job import Job, Result, sweep
 from planish.batch.reasons import Failure
 from planish.batch.remote import Unfit, perform
+from planish.batch.runner import drained
 from planish.errors import PlanishError
 
 _CONNECT_S = 10.0
@@ -94,13 +95,7 @@ class ClusterRunner:
 
     def ended(self, wait: float) -> list[tuple[int, Result]]:
         """Return the jobs that have ended, see `Runner`."""
-        found = []
-        try:
-            found.append(self._ended.get(timeout=wait))
-            while True:
-                found.append(self._ended.get_nowait())
-        except Empty:
-            return found
+        return drained(self._ended, wait)
 
     def stop(self) -> None:
         """Have all jobs end soon: at once for whoever asks here, within some seconds on the workers."""

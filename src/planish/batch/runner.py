@@ -60,13 +60,7 @@ class LocalRunner:
 
     def ended(self, wait: float) -> list[tuple[int, Result]]:
         """Return the jobs that have ended, see `Runner`."""
-        found = []
-        try:
-            found.append(self._ended.get(timeout=wait))
-            while True:
-                found.append(self._ended.get_nowait())
-        except Empty:
-            return found
+        return drained(self._ended, wait)
 
     def stop(self) -> None:
         """Have all jobs end soon."""
@@ -78,3 +72,14 @@ class LocalRunner:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._pool.shutdown()
+
+
+def drained(queue: SimpleQueue[tuple[int, Result]], wait: float) -> list[tuple[int, Result]]:
+    """Return what a queue holds; wait for the first, but no longer than `wait` seconds."""
+    found = []
+    try:
+        found.append(queue.get(timeout=wait))
+        while True:
+            found.append(queue.get_nowait())
+    except Empty:
+        return found
