@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from night_case import EXPECTED, PLANISH, batch, children, exports, hashes, log, poison, rows, temporary, whole
+from night_case import EXPECTED, FAST, PLANISH, batch, children, exports, hashes, log, poison, rows, temporary, whole
 
 from planish.errors import PlanishError
 
@@ -191,10 +192,18 @@ def run_overhead(folder: Path, count: int) -> None:
 
 
 def run_long(folder: Path, count: int) -> None:
-    """Watch the supervisor's memory over a long night."""
-    source, output = folder / "in", folder / "out"
-    exports(source, count, size=256, planes=2)
-    process = batch(source, output)
+    """Watch the supervisor's memory over a long night, whose processes copy what one of them made."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+    from nights import PRETENCE, model
+
+    source, script = folder / "in", folder / "pretend.py"
+    source.mkdir()
+    for index in range(count):
+        (source / f"{index:04d}.svs").write_bytes(b"a slide")
+    script.write_text(PRETENCE, encoding="utf-8")
+    words = [sys.executable, "-IS", str(script), str(model(folder))]
+    code = f"from planish.batch import command; command._PLANISH = {words!r}; from planish.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, "batch", str(source), str(folder / "out"), *FAST])
     status, sizes = Path(f"/proc/{process.pid}/status"), []
     while process.poll() is None:
         try:
@@ -202,10 +211,11 @@ def run_long(folder: Path, count: int) -> None:
             sizes.append(int(lines["VmRSS"].split()[0]) / 1024)
         except (OSError, KeyError):
             break
-        time.sleep(1)
-    process.communicate()
+        time.sleep(0.5)
+    process.wait()
     tenths = [max(sizes[len(sizes) * part // 10 : len(sizes) * (part + 1) // 10]) for part in range(10)]
-    print(f"{count} slides, exit code {process.returncode}; the supervisor's MiB, by tenths of the night: "
+    done = sum(row["state"] == "done" for row in rows(folder / "out"))
+    print(f"{done} of {count} slides done; the supervisor's MiB, by tenths of the night: "
           + ", ".join(f"{size:.0f}" for size in tenths))  # fmt: skip
 
 

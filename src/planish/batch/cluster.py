@@ -141,6 +141,7 @@ class ClusterRunner:
             result = future.result(timeout=_GATHER_S)
         except Unfit as error:
             self._unfit.add(error.worker)
+            self._asked = -math.inf  # workers that came a moment ago count, before there is said to be none
             if self._fit() and self._submit(number, job):
                 return
             result = Result(Failure("worker unfit", str(error), may_pass=True))
