@@ -21,7 +21,7 @@ from planish.fuse.method import Method
 from planish.fuse.options import FuseOptions
 from planish.fuse.planes import SlidePlanes
 from planish.model import Box
-from planish.outputs import check_not_source
+from planish.outputs import beside, check_not_source
 from planish.planemap import PlaneMap
 from planish.report.blur import measure_blur
 from planish.report.description import describe
@@ -105,7 +105,7 @@ class Outputs:
 
 def side_file(output: Path, kind: str) -> Path:
     """Return the path beside an output: ``flat.tif`` has ``flat.map.json`` and ``flat.record.json``."""
-    return output.with_name(f"{output.stem}.{kind}.json")
+    return beside(output, f"{kind}.json")
 
 
 def open_selection(source: Path, selection: Selection) -> Slide:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from planish.batch.entry import Entry, Found
+from planish.batch.entry import Found
 from planish.batch.events import Event, Listener
 from planish.batch.halts import Halts
 from planish.batch.ledger import Ledger, LedgerBlocked
@@ -60,7 +60,5 @@ def numbers(ledger: Ledger, wanted: Iterable[Path]) -> set[int]:
 
 def unchanged(ledger: Ledger, found: Iterable[Found]) -> list[Found]:
     """Return those slides that are as they were when the ledger got to know them."""
-    sources = ledger.sources()
-    known: Mapping[Path, Entry] = {sources[entry.id]: entry for entry in ledger.each() if entry.id in sources}
-    facts = {relative: (entry.size, entry.mtime_ns) for relative, entry in known.items()}
+    facts = {relative: (entry.size, entry.mtime_ns) for relative, entry in ledger.by_source().items()}
     return [each for each in found if facts.get(each.relative) == (each.size, each.mtime_ns)]

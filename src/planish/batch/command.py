@@ -14,6 +14,7 @@ from planish.batch.job import Job
 from planish.batch.options import BatchOptions
 from planish.batch.process import Task
 from planish.batch.resume import TAG
+from planish.outputs import beside
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
 """Of libraries that would take all cores for themselves, beside the other slides."""
@@ -44,7 +45,7 @@ class Commands:
     def flatten(self, entry: Entry, relative: Path) -> Job:
         """Return the job that flattens a slide; its files appear whole or not at all, and replace earlier ones."""
         flat = self.output / entry.output
-        heatmap = flat.with_name(f"{flat.stem}.heatmap.png")
+        heatmap = beside(flat, "heatmap.png")
         command = (*_PLANISH, "flatten", str(self.source / relative), str(flat), "--heatmap", str(heatmap),
                    "--overwrite", "--json", "--quiet", "--jobs", str(self.threads), *self.options.settings)  # fmt: skip
         return Job(
@@ -66,7 +67,7 @@ class Commands:
     def typed(self, entry: Entry, relative: Path) -> str:
         """Return the command that a person would type to do a slide again, as a line for a shell."""
         flat = self.output / entry.output
-        heatmap = flat.with_name(f"{flat.stem}.heatmap.png")
+        heatmap = beside(flat, "heatmap.png")
         words = ["planish", "flatten", self.source / relative, flat, "--heatmap", heatmap, "--overwrite"]
         return shlex.join([*map(str, words), *json.loads(entry.settings)])
 

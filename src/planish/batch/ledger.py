@@ -227,6 +227,11 @@ class Ledger:
         rows = self._read("SELECT id, source FROM slides WHERE source IS NOT NULL")
         return {row[0]: Path(os.fsdecode(row[1])) for row in rows}
 
+    def by_source(self) -> dict[Path, Entry]:
+        """Return the slides by where they lie below the source folder."""
+        sources = self.sources()
+        return {sources[entry.id]: entry for entry in self.each() if entry.id in sources}
+
     def before(self, number: int) -> str:
         """Return what lay at the output's place when the last attempt began."""
         return str(next(self._read("SELECT before FROM slides WHERE id = ?", (number,)))[0])

@@ -10,6 +10,7 @@ from planish.batch.entry import Entry
 from planish.batch.words import href, text
 from planish.errors import SlideError
 from planish.jpeg import read_header
+from planish.outputs import beside
 
 Pictures = Callable[[int], tuple[bytes, bytes] | None]
 """From an entry's id to JPEG bytes of its flat slide and of its heatmap."""
@@ -53,7 +54,7 @@ class Newest:
 
 def both(entry: Entry, flat: bytes, heatmap: bytes) -> str:
     """Return a row of the table: the flat slide, and its heatmap, each with a link to the file."""
-    whole = entry.output.with_name(f"{entry.output.name.removesuffix('.tif')}.heatmap.png")
+    whole = beside(entry.output, "heatmap.png")
     drawn = picture(heatmap, f"{entry.name}, heatmap: which plane was sharpest where, and how it was composed")
     return (
         f'<tr class="pictures"><td colspan="7"><div><a href="{href(entry.output)}">'

@@ -18,6 +18,7 @@ from planish.batch.hiding import warning_without_names
 from planish.batch.job import look, sweep
 from planish.batch.ledger import Ledger
 from planish.errors import OptionError, PlanishError
+from planish.outputs import beside
 from planish.slide.bytefile import TIFF_MAGIC
 
 TAG = "night-"
@@ -31,7 +32,8 @@ _OVER = ("not found", "input/output", "no space")
 """Reasons of a disk or a share, of which the slide tells nothing either."""
 _LONGEST_NAME = 255
 """Bytes of a file name, on nearly all systems."""
-_LONGEST_WAIT_S = 3600.0
+LONGEST_WAIT_S = 3600.0
+"""For another attempt."""
 _SIDES = {"map.json": "plane map", "record.json": "record", "heatmap.png": "heatmap"}
 """What lies beside a flat slide."""
 _FRESH: dict[str, Any] = {"state": "waiting", "attempts": 0, "not_before": 0.0, "reason": "", "message": ""}
@@ -66,7 +68,7 @@ class Enrolment:
     def recover(self) -> None:
         """Settle what was being worked on when an earlier night was killed: done, if it was just finished."""
         sweep(self._output, TAG)  # of a report that was being written
-        self._ledger.hasten(time.time() + _LONGEST_WAIT_S)  # the clock may have been wrong
+        self._ledger.hasten(time.time() + LONGEST_WAIT_S)  # the clock may have been wrong
         for entry in self._ledger.entries("running"):
             path = self._output / entry.output
             sweep(path.parent, TAG)
@@ -90,8 +92,7 @@ class Enrolment:
         """
         later = []
         with self._ledger.together():
-            sources = self._ledger.sources()
-            known = {sources[entry.id]: entry for entry in self._ledger.entries() if entry.id in sources}
+            known = self._ledger.by_source()
             if whole:
                 found = list(found)
                 self._miss(known, {each.relative for each in found})
@@ -131,7 +132,7 @@ class Enrolment:
 
     def _obstacle(self, found: Found, output: Path, owners: Mapping[Path, Entry]) -> tuple[str, str] | None:
         """Return why a slide cannot have its output, in a word or two and in a sentence."""
-        longest = f"{output.stem}.{max(_SIDES, key=len)}"
+        longest = beside(output, max(_SIDES, key=len)).name
         if (over := len(os.fsencode(longest)) - _LONGEST_NAME) > 0:
             message = f"{shown(Path(longest))} would be too long a name; rename the slide, shorter by {over} bytes"
             return NAME_TOO_LONG, message
@@ -189,7 +190,7 @@ def unlike(path: Path, entry: Entry) -> str:
         return "its flat slide is gone"
     if head not in TIFF_MAGIC:
         return "its flat slide does not begin as one"
-    gone = [name for suffix, name in _SIDES.items() if not os.path.lexists(path.with_name(f"{path.stem}.{suffix}"))]
+    gone = [name for suffix, name in _SIDES.items() if not os.path.lexists(beside(path, suffix))]
     return f"its {gone[0]} is gone" if gone else ""
 
 
@@ -204,13 +205,12 @@ def identity(path: Path) -> str:
 
 def finished_since(path: Path, entry: Entry) -> dict[str, Any] | None:
     """Return what the ledger would have got of an output, had the night lived; None where it is not whole."""
-    base = path.with_suffix("")
     try:
-        record = json.loads(base.with_name(f"{base.name}.record.json").read_text(encoding="utf-8"))
+        record = json.loads(beside(path, "record.json").read_text(encoding="utf-8"))
         facts = record_facts(record)
         if facts["output_size"] != path.stat().st_size:
             return None
-        written = look(path, base.with_name(f"{base.name}.heatmap.png"))
+        written = look(path, beside(path, "heatmap.png"))
     except (OSError, ValueError, KeyError, TypeError, PlanishError):
         return None
     return {**facts, "sha256": written.sha256, "pictures": written.pictures}

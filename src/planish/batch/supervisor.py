@@ -21,7 +21,7 @@ from planish.batch.job import Result
 from planish.batch.ledger import Ledger
 from planish.batch.presence import Presence
 from planish.batch.reasons import FULL, Failure
-from planish.batch.resume import identity
+from planish.batch.resume import LONGEST_WAIT_S, identity
 from planish.batch.runner import Runner
 from planish.batch.space import Space, need
 from planish.errors import OptionError
@@ -33,7 +33,6 @@ STOP_S = 4.0
 _NO_SPACE_WAIT_S = 2.0
 _GONE_WAIT_S = 2.0
 _LONGER = 4
-_LONGEST_WAIT_S = 3600.0
 _ALIKE = 3
 """Slides that refuse their options, before any was done, after which all others would, too."""
 
@@ -228,7 +227,7 @@ class Supervisor:
         if why.reason == "no space" and not self._space.fits(replace(entry, reason=why.reason), {}):
             return _NO_SPACE_WAIT_S
         if why.may_pass and entry.attempts <= self._options.retries:
-            return min(_LONGEST_WAIT_S, self._options.retry_wait * float(_LONGER ** (entry.attempts - 1)))
+            return min(LONGEST_WAIT_S, self._options.retry_wait * float(_LONGER ** (entry.attempts - 1)))
         return None
 
     def finish(self) -> None:
