@@ -15,6 +15,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from arrays import ArraySlide
+from made_czi import Mosaic, state_z, write_czi
+from made_dicom import DicomOptions, write_dicom_stack
+from made_scn import Scan
+from made_zarr import RGB, ZarrForm, make_zarr
 from planish.phantom.containers import ContainerOptions, write_container
 from planish.write.assembler import Tag, TiffAssembler, Value, long, short
 
@@ -111,6 +115,23 @@ def slides_in_folder(folder: Path, stack: NDArray[Any]) -> Path:
     return inside
 
 
+def dicom(folder: Path, stack: NDArray[Any], z_um: Sequence[float] = Z_UM, **options: Any) -> Path:
+    """Write a folder with a DICOM series."""
+    return write_dicom_stack(folder, stack, z_um, DicomOptions(**options))
+
+
+def zeiss(folder: Path, stack: NDArray[Any]) -> Path:
+    """Write a CZI whose planes are numbered in disorder; the file tells their z."""
+    path = write_czi(folder / "stack.czi", stack[[2, 0, 3, 1]], Mosaic(origin=(-40, 9)))
+    state_z(path, [Z_UM[index] for index in (2, 0, 3, 1)])
+    return path
+
+
+def leica(folder: Path, stack: NDArray[Any], **options: Any) -> Path:
+    """Write an SCN whose planes have no known distance."""
+    return Scan(options=tuple({"photometric": "rgb", **options}.items())).write(folder / "stack.scn", [stack])
+
+
 def tiled_page(
     assembler: TiffAssembler, size: tuple[int, int], tile: int, offsets: list[int], counts: list[int]
 ) -> dict[int, Value]:
@@ -143,15 +164,24 @@ class Maker:
         Whether the form tells z in µm.
     stack : ndarray
         What goes in.
+    z_um : tuple of float
+        Where its planes lie, for forms that only hold even spacing.
     """
 
     make: Callable[[Path, NDArray[Any]], Made]
     exact: bool = True
     z: bool = True
     stack: NDArray[Any] = field(default_factory=make_stack)
+    z_um: tuple[float, ...] = Z_UM
+
+
+def ome_zarr(folder: Path, stack: NDArray[Any], **form: Any) -> Path:
+    """Write an OME-Zarr."""
+    return make_zarr(folder, stack, ZarrForm(**form))
 
 
 _LOSSY: dict[str, Any] = {"quality": 95}
+_EVEN = (-1.5, 0.0, 1.5, 3.0)
 MAKERS: dict[str, Maker] = {
     "ome-none": Maker(partial(container, codec="none")),
     "ome-lzw": Maker(partial(container, codec="lzw")),
@@ -175,4 +205,27 @@ MAKERS: dict[str, Maker] = {
     "folder": Maker(images, z=False),
     "list": Maker(image_list),
     "folder-of-svs": Maker(slides_in_folder, z=False),
+    "czi": Maker(zeiss),
+    "scn": Maker(partial(leica, compression="lzw"), z=False),
+    "scn-jpeg": Maker(partial(leica, compression="jpeg", compressionargs={"level": 95}), exact=False, z=False),
+    "czi-uint16": Maker(zeiss, stack=make_stack(channels=2, dtype=np.uint16)),
+    "dicom-full-jpeg": Maker(partial(dicom, z_um=_EVEN), exact=False, z_um=_EVEN),
+    "dicom-planes": Maker(partial(dicom, layout="planes", codec="none")),
+    "dicom-sparse": Maker(partial(dicom, layout="sparse", codec="jpeg2000", table="none")),
+    "dicom-mixed": Maker(partial(dicom, layout="mixed", color="rgb", table="extended"), exact=False),
+    "dicom-paths": Maker(partial(dicom, layout="planes", codec="none", channels=True)),
+    "zarr-0.4-tczyx": Maker(partial(ome_zarr, version="0.4", omero=RGB), z_um=_EVEN),
+    "zarr-0.4-zyx": Maker(
+        partial(ome_zarr, version="0.4", axes="zyx", dtype=">u2"),
+        stack=make_stack(channels=1, dtype=np.uint16),
+        z_um=_EVEN,
+    ),
+    "zarr-0.5-czyx": Maker(partial(ome_zarr, axes="czyx", down=True), z_um=_EVEN),
+    "zarr-0.5-shards": Maker(partial(ome_zarr, shards=(256, 256), omero=RGB), z_um=_EVEN),
+    "zarr-0.5-deep-shards": Maker(partial(ome_zarr, axes="zyxc", deep=True, shards=(256, 384)), z_um=_EVEN),
+    "zarr-0.5-odd": Maker(
+        partial(ome_zarr, axes="xycz", chunk=(50, 1500), deep=True),
+        stack=make_stack(channels=2, dtype=np.float32),
+        z_um=_EVEN,
+    ),
 }

@@ -217,21 +217,6 @@ def test_a_folder_as_output(tmp_path: Path, capsys: Say) -> None:
     assert "folder" in capsys.readouterr().err
 
 
-def test_a_slide_with_hidden_planes_is_refused(tmp_path: Path, capsys: Say) -> None:
-    slide = tmp_path / "scan.mrxs"
-    slide.write_bytes(b"\xff\xd8\xff\xe0" + bytes(300))
-    (tmp_path / "scan").mkdir()
-    (tmp_path / "scan" / "Slidedat.ini").write_text(
-        "[GENERAL]\nSLIDE_VERSION = 01.02\n[HIERARCHICAL]\nHIER_COUNT = 3\n"
-        "HIER_1_NAME = Slide zoom level\nHIER_1_COUNT = 9\nHIER_2_NAME = Microscope focus level\nHIER_2_COUNT = 5\n"
-    )
-    from planish.errors import UnsupportedSlide
-    from planish.slide.openslide import OpenSlideSlide
-
-    with pytest.raises(UnsupportedSlide, match="5 focal planes"):
-        OpenSlideSlide(slide)
-
-
 def test_a_zero_length_tile_is_white_glass(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tif"
     with path.open("xb") as file:

@@ -19,7 +19,8 @@ from makers import container
 from planish.fuse.flat import flatten
 from planish.fuse.options import FuseOptions
 from planish.slide.open import open_slide
-from planish.write.tiff import WriteOptions, write
+from planish.write.options import WriteOptions
+from planish.write.output import write
 from test_copy import large, some_map
 
 COLORS: dict[str, dict[str, Any]] = {

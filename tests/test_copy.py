@@ -30,7 +30,9 @@ from planish.slide.page import as_pages
 from planish.verification import verify_file
 from planish.write import tiff as writer
 from planish.write.assembler import Ifd, Tag, TiffAssembler, short
-from planish.write.tiff import WriteOptions, tile_source, write
+from planish.write.options import WriteOptions
+from planish.write.output import write
+from planish.write.tiff import tile_source
 
 SELECT = FuseOptions("select")
 

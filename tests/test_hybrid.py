@@ -36,7 +36,7 @@ from planish.recipe import FULL_RAMP, HALF_RAMP, Action
 from planish.slide.open import open_slide
 from planish.verification import verify_file
 from planish.write import tiff as writer
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 HEIGHT, WIDTH = 392, 520
 HYBRID, FEATHER = FuseOptions(), FuseOptions("feather")

@@ -17,7 +17,7 @@ RUN = """
 import sys
 from pathlib import Path
 from planish.convert import ConvertOptions, convert
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 print("ready", flush=True)
 while True:
     convert(Path(sys.argv[1]), Path(sys.argv[2]), ConvertOptions(write=WriteOptions(overwrite=True)))

@@ -27,15 +27,15 @@ def test_the_command_is_in_charge_before_anything_large_is_imported(module: str)
     [
         "import planish",
         "import planish.write",
-        "import planish.write.tiff",
-        "from planish.write import tiff",
-        "from planish.write.tiff import write",
+        "import planish.write.output",
+        "from planish.write import output",
+        "from planish.write.output import write",
         "from planish import *",
         "from planish import flatten, survey",
         "import importlib; importlib.import_module('planish.write.depthmap')",
-        "import planish; planish.write; import planish.write.tiff",
+        "import planish; planish.write; import planish.write.output",
         "import threading; threads = [threading.Thread(target=__import__, args=(name,)) for name in"
-        " ('planish.write.tiff', 'planish.convert', 'planish.write')]; [t.start() for t in threads];"
+        " ('planish.write.output', 'planish.convert', 'planish.write')]; [t.start() for t in threads];"
         " [t.join() for t in threads]",
     ],
 )
@@ -44,10 +44,10 @@ def test_write_is_the_function_and_its_package_stays_importable(first: str) -> N
 {first}
 import planish, sys
 from planish import write
-from planish.write import tiff
+from planish.write import output
 from planish.write.encode import choose_encoder
-assert planish.write is write is tiff.write
-assert sys.modules["planish.write"].tiff is tiff
+assert planish.write is write is output.write
+assert sys.modules["planish.write"].output is output
 import planish.write
 assert planish.write is write
 print("as it was")

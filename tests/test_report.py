@@ -525,7 +525,7 @@ def test_describe_counts_all_files_of_a_folder_and_none_of_a_phantom(tmp_path: P
 
 def test_table_is_aligned_and_leaves_out_what_is_unknown() -> None:
     table = format_table(describe(StackSlide(random_stack(), z_um=[-0.5, 0, 1], every=(1, 2))))
-    assert "planes      3, z -0.5 to 1 µm in steps of 0.5 to 1\n" in table
+    assert "planes      3, z -0.5, 0, 1 µm\n" in table
     assert "size        200 × 130 px, 0.05 × 0.0325 mm\n" in table
     assert "encoding    jpeg, ycbcr, chroma ÷2 × ÷2\n" in table
     assert "\nfile " not in table

@@ -24,7 +24,7 @@ from planish.slide.open import open_slide
 from planish.stackoptions import StackOptions
 from planish.write import depthmap
 from planish.write.depthmap import write_depth
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 Say = pytest.CaptureFixture[str]
 AGAIN = StackOptions(write=WriteOptions(overwrite=True))

@@ -22,8 +22,9 @@ from planish.write import tiff as writer
 from planish.write import verify
 from planish.write.jpeg import standard_encoding
 from planish.write.levels import plan_levels
+from planish.write.options import WriteOptions
+from planish.write.output import write
 from planish.write.pyramid import Ladder, halve
-from planish.write.tiff import WriteOptions, write
 from planish.write.tiles import Row, TileSource
 
 
@@ -215,3 +216,10 @@ def test_halving_rounds_to_nearest_and_repeats_odd_edges() -> None:
     for dtype in (np.uint8, np.uint16, np.int16, np.uint32):
         band = np.array([[1, 2, 9], [2, 2, 9], [4, 4, 7]], dtype)[..., None]
         assert halve(band)[..., 0].tolist() == [[2, 9], [4, 7]]
+
+
+@pytest.mark.parametrize("tile", [64, 528, 640])
+def test_levels_halved_from_tiles_of_any_height_are_whole(tmp_path: Path, tile: int) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (1, 9 * tile, tile + 40, 1), np.uint8)
+    written = write(ArraySlide(stack, tile=tile), tmp_path / "a.tif")
+    assert written.tiles_checked > 10

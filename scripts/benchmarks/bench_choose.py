@@ -19,7 +19,8 @@ from planish.phantom.specimen import PhantomOptions, PhantomSlide
 from planish.planemap import PlaneMap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
-from planish.write.tiff import WriteOptions, write
+from planish.write.options import WriteOptions
+from planish.write.output import write
 
 
 def squared_errors(slide: Slide, truth: Slide) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ from planish.convert import ConvertOptions, Selection, convert
 from planish.fuse.options import FuseOptions
 from planish.focus.options import SurveyOptions
 from planish.model import Box
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 ways = {
     "bytes": (SurveyOptions(ties="bytes"), WriteOptions(overwrite=True)),
     "ties": (SurveyOptions(), WriteOptions(overwrite=True)),

@@ -27,7 +27,7 @@ from planish.planemap import PlaneMap
 from planish.report.record import peak_memory_mib
 from planish.slide.open import open_slide
 from planish.threads import in_threads
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 SLIDES: tuple[tuple[Kind, int, int], ...] = (
     ("cytology-sparse", 4096, 4096),

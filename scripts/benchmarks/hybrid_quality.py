@@ -20,7 +20,7 @@ from planish.fuse.hybrid import Hybrid
 from planish.fuse.options import FuseOptions
 from planish.phantom.specimen import Kind
 from planish.slide.open import open_slide
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 TAUS = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5)
 AROUND: dict[str, Sequence[Any]] = {

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from planish.planemap import PlaneMap
     from planish.slide.base import Slide
     from planish.slide.open import open_slide
-    from planish.write.tiff import WriteOptions, write
+    from planish.write.options import WriteOptions
+    from planish.write.output import write
 
 __all__ = [
     "FuseOptions",
@@ -49,12 +50,12 @@ _HOMES = {
     "PlanishError": "planish.errors",
     "Slide": "planish.slide.base",
     "SurveyOptions": "planish.focus.options",
-    "WriteOptions": "planish.write.tiff",
+    "WriteOptions": "planish.write.options",
     "flatten": "planish.fuse.flat",
     "fuse_stack": "planish.fuse.stack",
     "open_slide": "planish.slide.open",
     "survey": "planish.focus.survey",
-    "write": "planish.write.tiff",
+    "write": "planish.write.output",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from planish.report.thumbnail import check_png, encode_png
 from planish.report.warnings import find_warnings
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
-from planish.slide.tiff import TiffSlide
 from planish.slide.views import RegionView
 from planish.threads import Progress
-from planish.write.tiff import WriteOptions, Written, write_file
+from planish.write.options import WriteOptions, Written
+from planish.write.output import find_container
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,22 @@ class Selection:
         In level-0 pixels; None for all.
     planes : tuple of (int or None), length 2
         First plane and the one after the last; None for open ends.
+    channels : tuple of (int or str)
+        Channels that are kept, by number or name, in that order; empty for all.
+    scene, time : int
+        Which of a file's scenes and time points.
     """
 
     level: int = 0
     region: Box | None = None
     planes: tuple[int | None, int | None] = (None, None)
+    channels: tuple[int | str, ...] = ()
+    scene: int = 0
+    time: int = 0
 
     def of(self, slide: Slide) -> Slide:
         """Return the part of `slide`, or the slide itself where all of it is wanted."""
+        slide = slide.view(scene=self.scene, time=self.time, channels=self.channels or None)
         if self.planes != (None, None):
             wanted = range(len(slide.planes))[slice(*self.planes)]
             if not wanted:
@@ -143,12 +151,12 @@ def choose_planes(source: Path, options: ConvertOptions | None = None, progress:
 def convert(
     source: Path, output: Path, options: ConvertOptions | None = None, progress: Progress | None = None
 ) -> Outputs:
-    """Flatten a slide into a pyramidal TIFF, with its plane map and a record beside it.
+    """Flatten a slide, with its plane map and a record beside it.
 
     Parameters
     ----------
     source, output : Path
-        The z-stacked slide, and the TIFF to write.
+        The z-stacked slide, and the file or folder to write; its name says what kind: see `planish.write.output`.
     options : ConvertOptions
         Of every stage.
     progress : callable
@@ -162,30 +170,38 @@ def convert(
     options, run = options or ConvertOptions(), Run("flatten")
     options = replace(options, fuse=_spelt_out(options))
     paths = output, side_file(output, "map"), side_file(output, "record")
+    container, overwrite = find_container(output), options.write.overwrite
     _check_heatmap(options.heatmap, paths)
     for path in (*paths, *_given(options.heatmap)):
         check_not_source(source, path)
-        check_output(path, overwrite=options.write.overwrite)
+    container.check(output, overwrite=overwrite)
+    for path in (*paths[1:], *_given(options.heatmap)):
+        check_output(path, overwrite=overwrite)
     with ExitStack() as stack:
         with run.stage("open"):
             slide = stack.enter_context(_opened(source, options))
+            container.check_slide(slide.view(planes=[0]), options.write)
         with run.stage("survey"):
             focus = _focus(slide, options, progress)
         with run.stage("decide"):
             focus, composed = _decide(slide, focus, options, progress)
         # Renamed together when all is well, the slide last: where it is, its map and record are.
-        slide_file, map_file, record_file, *heatmap_file = (
-            stack.enter_context(replacing(path, overwrite=options.write.overwrite))
-            for path in (*paths, *_given(options.heatmap))
+        place = stack.enter_context(container.replacing(output, overwrite=overwrite))
+        map_file, record_file, *heatmap_file = (
+            stack.enter_context(replacing(path, overwrite=overwrite)) for path in (*paths[1:], *_given(options.heatmap))
         )
         focus.save(map_file)
         for path in heatmap_file:
             with run.stage("draw"):
                 path.write_bytes(_drawn(slide, focus))
         with run.stage("write"):
-            written = write_file(flatten(slide, focus, options.fuse), slide_file, options.write, progress)
+            flat = flatten(slide, focus, options.fuse)
+            written = container.fill(flat, place, options.write, progress)
         with run.stage("judge"):
-            judged = _judged(slide, focus, slide_file)
+            # What no reader opens is judged by what it was made of.
+            with nullcontext(flat) if container.reader is None else container.reader(place[0]) as read:
+                blur = measure_blur(read, focus)
+            judged = {"blur": blur, "warnings": find_warnings(slide, focus, blur)}
         record = run.record(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
@@ -254,21 +270,14 @@ def _decide(
 ) -> tuple[PlaneMap, dict[str, Any]]:
     """Return the map with what is done in each cell, and the same for the record."""
     before = slide.decoded.total()
-    # A map that was given, or a scorer that was asked for, has the last word.
-    ours = options.map_path is None and options.survey.scorer == "auto"
+    # A map that was given, or a scorer or channel that was asked for, has the last word.
+    ours = options.map_path is None and (options.survey.scorer, options.survey.channel) == ("auto", None)
     decided = decide(slide, focus, options.fuse, options.write.jobs, progress, correct=ours)
     facts = composed_facts(slide, decided, options.fuse)
     if decided.recipe:
         facts["cells_corrected"] = int((decided.plane != focus.plane).sum())
         facts["tile_planes_decoded"] = slide.decoded.total() - before
     return decided, {"composed": facts} if facts else {}
-
-
-def _judged(slide: Slide, focus: PlaneMap, flat: Path) -> dict[str, Any]:
-    """Return how blurred the written file is, and what a person should know of it."""
-    with TiffSlide(flat) as written:
-        blur = measure_blur(written, focus)
-    return {"blur": blur, "warnings": find_warnings(slide, focus, blur)}
 
 
 def _facts(written: Written) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from planish.errors import OutputExists, WriteError
@@ -15,14 +16,35 @@ PREFIX = ".planish-"
 """Of temporary files and folders."""
 TAG_VARIABLE = "PLANISH_TAG"
 """Whoever may have to kill a process sets it, to know which temporary files to remove then."""
+_ASIDE = f"{PREFIX}old-"
+"""Of a folder in which an old output waits under its own name while the new one takes its place. No sweep may take it:
+for that moment, it holds the only whole one."""
+_FEW_FILES = 1000
+"""Up to so many files of a folder are synced one by one; for more, the whole disk at once is faster."""
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise the error that writing `path` would end in, before any work is done for it."""
-    if path.exists() and not overwrite:
-        raise OutputExists(f"{path}: already exists; choose another name or allow overwriting (--overwrite)")
+    """Raise the error that writing the file `path` would end in, before any work is done for it."""
+    _check_free(path, overwrite)
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
+    _check_parent(path)
+
+
+def check_folder_output(path: Path, *, overwrite: bool, ours: Callable[[Path], bool]) -> None:
+    """Raise the error that writing the folder `path` would end in; see `replacing_folder`."""
+    _check_free(path, overwrite)
+    if path.exists() and not (path.is_dir() and not path.is_symlink() and (ours(path) or not any(path.iterdir()))):
+        raise WriteError(f"{path}: is there, and not of the kind to be written; choose another name, or remove it")
+    _check_parent(path)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path}: already exists; choose another name or allow overwriting (--overwrite)")
+
+
+def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
         raise WriteError(f"{path.parent}: no such folder; make it first")
     try:
@@ -45,10 +67,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         Where the folder is missing or read-only, or the disk is full.
     """
     check_output(path, overwrite=overwrite)
-    # A token beside the process number: in a container, a killed run had the same number.
-    # Without the name, which may be as long as names can be.
-    tag = os.environ.get(TAG_VARIABLE) or os.getpid()
-    temporary = path.with_name(f"{PREFIX}{tag}-{secrets.token_hex(4)}{path.suffix[:8]}")
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -61,6 +80,97 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         raise WriteError(f"{path}: writing failed ({os.strerror(error.errno)}); nothing was left there") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield a temporary, empty folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    A folder that is replaced steps aside for the moment between two renamings. Killed just then, it is put back by the
+    next call for the same path, so that nothing is ever lost.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to be.
+    overwrite : bool
+        Replace one that is there.
+    ours : callable
+        (folder) -> whether it is of the kind to be written; no other folder is removed, unless it is empty.
+
+    Raises
+    ------
+    OutputExists
+        Where `path` is there and `overwrite` is False.
+    WriteError
+        Where it is there and not `ours`, the folder around it is missing or read-only, or the disk is full.
+    """
+    _put_back(path)
+    check_folder_output(path, overwrite=overwrite, ours=ours)
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir()
+        yield temporary
+        _sync_files(temporary)
+        _exchange(temporary, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise WriteError(f"{path}: writing failed ({os.strerror(error.errno)}); nothing was left there") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    # A token beside the process number: in a container, a killed run had the same number.
+    # Without the name, which may be as long as names can be.
+    tag = os.environ.get(TAG_VARIABLE) or os.getpid()
+    return path.with_name(f"{PREFIX}{tag}-{secrets.token_hex(4)}{path.suffix[:8]}")
+
+
+def _exchange(temporary: Path, path: Path) -> None:
+    """Rename a new folder into place; an old one is left in the temporary's place, to be removed like it."""
+    if not path.exists():
+        temporary.replace(path)
+        _sync_folder(path.parent)
+        return
+    aside = path.with_name(f"{_ASIDE}{secrets.token_hex(4)}")
+    aside.mkdir()
+    path.replace(aside / path.name)
+    try:
+        temporary.replace(path)
+    except OSError:
+        _put_back(path)
+        raise
+    _sync_folder(path.parent)
+    with suppress(OSError):  # another process may have cleared it away
+        aside.replace(temporary)
+
+
+def _put_back(path: Path) -> None:
+    """Give an old folder that stands aside its name again, where no new one has taken it."""
+    for aside in path.parent.glob(f"{_ASIDE}*"):
+        old = aside / path.name
+        if not old.is_dir():
+            continue
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.replace(path)
+        with suppress(OSError):
+            aside.rmdir()
+
+
+def _sync_files(folder: Path) -> None:
+    files = [Path(root, name) for root, _, names in os.walk(folder) for name in names]
+    if len(files) > _FEW_FILES and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in files:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    for root, _, _ in os.walk(folder):
+        _sync_folder(Path(root))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -28,7 +28,8 @@ from planish.stackoptions import StackOptions
 from planish.threads import Progress
 from planish.write.depthmap import write_depth
 from planish.write.encode import choose_encoder
-from planish.write.tiff import WriteOptions, write_file
+from planish.write.options import WriteOptions
+from planish.write.tiff import write_file
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from planish.fuse.method import Method
 from planish.fuse.methods import PIXEL_METHODS
 from planish.fuse.options import METHODS, FuseOptions
 from planish.fuse.tiles import Tiling
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 _NEED_MAP = tuple(method for method in METHODS if method not in PIXEL_METHODS)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planish.convert import Selection, open_selection, side_file
-from planish.errors import PlanishError
+from planish.errors import OptionError, PlanishError
 from planish.fuse.flat import flatten
 from planish.fuse.options import FuseOptions
 from planish.model import Box
@@ -19,7 +19,8 @@ from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.write.encode import JpegTiles
 from planish.write.levels import plan_levels
-from planish.write.tiff import WriteOptions, tile_source
+from planish.write.options import WriteOptions
+from planish.write.output import find_container
 from planish.write.verify import SAMPLE, VerifyReport, compare
 
 
@@ -43,17 +44,20 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
     PlanishError
         Where one of the files cannot be read, or the map does not fit the source.
     """
+    container = find_container(flat)
+    if container.source is None or container.reader is None:
+        raise OptionError(f"{flat}: such tiles are all cut anew and tell nothing of the source's; verify another kind")
     focus = PlaneMap.load(map_path or side_file(flat, "map"))
     fuse, selection = _recorded(side_file(flat, "record"), focus.recipe)
     with open_selection(source, selection) as slide, open_slide(flat) as written:
         meant = flatten(slide, focus, fuse)
         options = WriteOptions(levels=_levels_of(written, meant))
-        stored, plain = written.encoding(0, 0), tile_source(meant, options)
+        stored, plain = written.encoding(0, 0), container.source(meant, options)
         encodings = [plain.encoder.encoding, *(slide.encoding(0, plane.index) for plane in slide.planes)]
         if stored is not None and stored.codec == "jpeg" and stored not in encodings:
             # Written with a quality of its own.
             plain = replace(plain, encoder=JpegTiles(stored), copying=False)
-        return compare(flat, plain, None if every_tile else SAMPLE)
+        return compare(flat, plain, None if every_tile else SAMPLE, container.reader)
 
 
 def _recorded(path: Path, recipe: Recipe | None) -> tuple[FuseOptions, Selection]:
@@ -77,7 +81,11 @@ def _fusion(fuse: Mapping[str, Any]) -> FuseOptions:
 
 def _selection(recorded: Mapping[str, Any]) -> Selection:
     region, (first, stop) = recorded["region"], recorded["planes"]
-    return Selection(recorded["level"], Box(*region) if region else None, (first, stop))
+    # Records of earlier versions know of no channels, scenes and times.
+    channels, scene, time = (recorded.get(name, 0) for name in ("channels", "scene", "time"))
+    return Selection(
+        recorded["level"], Box(*region) if region else None, (first, stop), tuple(channels or ()), scene, time
+    )
 
 
 def _levels_of(written: Slide, meant: Slide) -> str:

@@ -43,9 +43,10 @@ def flatten(options: Namespace) -> None:
     from planish.cli.computer import settled
     from planish.cli.summary import flat_summary
     from planish.convert import ConvertOptions, convert
-    from planish.write.tiff import WriteOptions
+    from planish.write.options import WriteOptions
+    from planish.write.output import find_container
 
-    _check_tiff_name(options.output)
+    find_container(options.output)
     survey_options = _survey_options(options)
     fuse_options, notes = settled(_fuse_options(options.fuse, options))
     chosen = ConvertOptions(
@@ -58,6 +59,7 @@ def flatten(options: Namespace) -> None:
             layout=options.layout,
             label=options.label,
             macro=options.macro,
+            study=options.study or "",
             levels=options.levels,
             overwrite=options.overwrite,
             jobs=options.jobs,
@@ -74,7 +76,7 @@ def flatten(options: Namespace) -> None:
 def check_settings(options: Namespace) -> None:
     """Raise OptionError where `flatten` would refuse options before it opens a slide."""
     from planish.convert import ConvertOptions, check_options
-    from planish.write.tiff import WriteOptions
+    from planish.write.options import WriteOptions
 
     one = Namespace(**{**vars(options), "jobs": 1})
     # Whether a GPU is there is for those to say that work.
@@ -89,7 +91,7 @@ def fuse(options: Namespace) -> None:
     from planish.cli.summary import fused_summary
     from planish.imagestack import fuse_images
     from planish.stackoptions import StackOptions
-    from planish.write.tiff import WriteOptions
+    from planish.write.options import WriteOptions
 
     for path in (options.output, *([options.depth_map] if options.depth_map else [])):
         _check_tiff_name(path)
@@ -193,7 +195,8 @@ def _print_result(options: Namespace, record: RunRecord, summary: str, notes: Se
 def _selection(options: Namespace) -> Selection:
     from planish.convert import Selection
 
-    return Selection(options.level, options.region, options.planes)
+    kept = () if "all" in options.channel else tuple(options.channel)
+    return Selection(options.level, options.region, options.planes, kept, options.scene, options.time)
 
 
 def _fuse_options(method: str, options: Namespace) -> FuseOptions:
@@ -215,6 +218,7 @@ def _survey_options(options: Namespace) -> SurveyOptions:
         step=options.step,
         subtiles=options.subtiles,
         sampler=options.sampler,
+        channel=None if options.focus_channel == "all" else options.focus_channel,
         seed=options.seed,
         audit=not options.no_audit,
         jobs=options.jobs,

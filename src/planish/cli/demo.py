@@ -22,7 +22,7 @@ from planish.report.heatmap import write_heatmap
 from planish.slide.base import Slide
 from planish.slide.open import open_slide
 from planish.threads import Progress
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,12 @@ from planish.fuse.backend import BACKENDS
 from planish.fuse.methods import PIXEL_METHODS
 from planish.fuse.options import METHODS
 from planish.threads import cores
+from planish.write.kinds import KINDS
 
-_FORMATS = "OME-TIFF, SVS, NDPI, TIFF, OpenSlide's formats, .npy, or a folder with one image per focal plane"
+_FORMATS = (
+    "NDPI, SVS, OME-TIFF, SCN, DICOM, CZI, OME-Zarr, VSI and others (docs/formats.md), or a folder with one image per "
+    "focal plane"
+)
 _CODES = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 75 failed for a reason that may pass (disk full, I/O error), so try "
     "again; 130 interrupted; 143 terminated."
@@ -71,7 +75,12 @@ def _info(parser: argparse.ArgumentParser) -> None:
 
 def _flatten(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slide", type=Path, metavar="SLIDE", help=_FORMATS)
-    parser.add_argument("output", type=Path, metavar="OUT", help="pyramidal TIFF to write")
+    parser.add_argument(
+        "output",
+        type=Path,
+        metavar="OUT",
+        help=f"what to write; its name chooses: {', '.join(KINDS)} (DICOM and Zarr are folders)",
+    )
     _add_selection(parser)
     _add_survey(parser)
     parser.add_argument("--heatmap", type=Path, metavar="OUT.png", help="draw which plane is sharp where, too")
@@ -170,6 +179,11 @@ def _add_selection(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level to take as full size (0)")
     group.add_argument("--region", type=values.region, metavar="X,Y,W,H", help="rectangle in level-0 pixels")
     _add_planes(group)
+    group.add_argument(
+        "--channel", action="append", default=[], metavar="NAME|N", help="channel to keep; may be repeated (all)"
+    )
+    group.add_argument("--scene", type=int, default=0, metavar="N", help="image of a file that holds several (0)")
+    group.add_argument("--time", type=int, default=0, metavar="N", help="time point (0)")
     return group
 
 
@@ -199,6 +213,7 @@ def _add_survey(parser: argparse.ArgumentParser, *, saved_map: bool = True) -> a
     group.add_argument("--step", type=int, default=1, choices=STEPS, help="look at every n-th pixel (1)")
     group.add_argument("--subtiles", type=int, default=1, metavar="N", help="let the sharpest of N × N parts decide")
     group.add_argument("--sampler", default="auto", choices=("auto", "dense", "recursive", "bracket"))
+    group.add_argument("--focus-channel", metavar="NAME|N", help="channel that decides for all that are kept (all)")
     group.add_argument("--seed", type=int, default=0, help="of probe and audit (0)")
     group.add_argument("--no-audit", action="store_true", help="do not check a sample of the inferred cells")
     return group
@@ -244,6 +259,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument("--label", action="store_true", help="copy the label image, which may show names")
     group.add_argument("--macro", action="store_true", help="copy the macro image, which may show names")
+    group.add_argument("--study", metavar="UID", help="study that a DICOM series joins (a new one)")
     return group
 
 

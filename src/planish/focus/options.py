@@ -34,6 +34,8 @@ class SurveyOptions:
         Score a cell by its sharpest of subtiles × subtiles parts.
     sampler : str
         ``"auto"`` (by probing), ``"dense"``, ``"recursive"`` or ``"bracket"``.
+    channel : int, str or None
+        Number or name of the channel that is looked at; None for all: the luma of RGB, else their mean.
     seed : int
         Of probe and audit.
     audit : bool
@@ -49,6 +51,7 @@ class SurveyOptions:
     step: int = 1
     subtiles: int = 1
     sampler: str = "auto"
+    channel: int | str | None = None
     seed: int = 0
     audit: bool = True
     jobs: int = 2

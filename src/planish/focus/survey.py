@@ -48,11 +48,13 @@ def survey(slide: Slide, options: SurveyOptions | None = None, progress: Progres
     Raises
     ------
     OptionError
-        Where the slide has no such level.
+        Where the slide has no such level or channel.
     TileError
         Where a tile cannot be decoded.
     """
     options, begin = options or SurveyOptions(), time.perf_counter()
+    if options.channel is not None:
+        slide = slide.view(channels=[options.channel])
     surveyor = _Surveyor(slide, options, progress or _silent)
     return surveyor.trivial() if len(slide.planes) == 1 else surveyor.run(begin)
 

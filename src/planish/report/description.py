@@ -5,14 +5,19 @@ File names can hold a patient's name, so a description has them only where the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from planish.errors import TileError
 from planish.report.plain import plain
 from planish.slide.base import Slide
+
+_NAME_WIDTH = 12
+_MANY = 8
+"""Names or places in one line; of more, the rest is counted."""
 
 
 def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
@@ -24,6 +29,12 @@ def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
         Nothing is decoded.
     source_name : bool, optional
         Whether to tell the name of the file.
+
+    Returns
+    -------
+    dict
+        Among others ``planes``, a list of ``{"index", "z_um"}``; ``byte_counts``, whether tiles' bytes tell which plane
+        is sharp, ``{"comparable", "why_not"}``; ``copied_levels``, the levels whose JPEG tiles are copied as they are.
     """
     metadata, full = slide.metadata, slide.levels[0]
     names = {"name": plain(_path(slide).name)} if source_name else {}
@@ -38,6 +49,8 @@ def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
         "levels": [plain(level) for level in slide.levels],
         "dtype": str(slide.dtype),
         "channels": list(slide.channels),
+        "scenes": list(slide.scenes),
+        "times": slide.times,
         "mpp_x": plain(metadata.mpp_x),
         "mpp_y": plain(metadata.mpp_y),
         "objective_power": plain(metadata.objective_power),
@@ -45,6 +58,8 @@ def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
         "associated": sorted(slide.associated),
         "encoding": encoding
         and {"codec": encoding.codec, "color": encoding.color, "subsampling": list(encoding.subsampling)},
+        "byte_counts": _byte_counts(slide),
+        "copied_levels": [index for index in range(len(slide.levels)) if _copied(slide, index)],
         "notes": list(metadata.notes),
     }
 
@@ -53,16 +68,39 @@ def _path(slide: Slide) -> Path:
     return slide.source if isinstance(slide.source, Path) else slide.source[0].parent
 
 
+def _byte_counts(slide: Slide) -> dict[str, Any]:
+    refusal = slide.sizes_refusal(0)
+    return {"comparable": refusal is None, "why_not": refusal}
+
+
+def _copied(slide: Slide, level: int) -> bool:
+    """Whether stored tiles of a level are JPEGs that writers can copy; a blank corner must not decide it."""
+    encoding, grid = slide.encoding(level, 0), slide.levels[level]
+    if encoding is None or encoding.codec != "jpeg":
+        return False
+    places = ((0, 0), (grid.columns // 2, grid.rows // 2), (grid.columns - 1, grid.rows - 1))
+    try:
+        return any(slide.encoded_tile(level, 0, *place) is not None for place in places)
+    except TileError:  # a damaged tile is told where it is needed; the rest of the file can be told of
+        return False
+
+
 def _file_facts(slide: Slide) -> dict[str, Any]:
     """Return the bytes of all source files and when the newest changed; null for a slide that is no file."""
     paths = [slide.source] if isinstance(slide.source, Path) else slide.source
-    files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path]) if file.is_file()]
-    facts = [file.stat() for file in files]
+    facts = [file.stat() for path in paths for file in _files(path) if file.is_file()]
     newest = max((fact.st_mtime for fact in facts), default=None)
     return {
         "bytes": sum(fact.st_size for fact in facts) if facts else None,
         "modified": None if newest is None else datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds"),
     }
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a file and those in the folder that some formats have beside it, or all in a folder."""
+    beside = {".vsi": f"_{path.stem}_", ".mrxs": path.stem}.get(path.suffix.lower())
+    for folder in (path, path.with_name(beside)) if beside else (path,):
+        yield from folder.rglob("*") if folder.is_dir() else [folder]
 
 
 def format_table(description: Mapping[str, Any]) -> str:
@@ -72,14 +110,18 @@ def format_table(description: Mapping[str, Any]) -> str:
         "format": _joined(description["format"], description["vendor"], sep=", "),
         "file": _joined(_bytes(description["bytes"]), description["modified"], sep=", "),
         "size": _size(description),
-        "pixels": f"{description['dtype']}, {' '.join(description['channels'])}",
+        "pixels": f"{description['dtype']}, {_channels(description['channels'])}",
         "pixel size": _pixel_size(description),
         "planes": _planes([plane["z_um"] for plane in description["planes"]]),
+        "scenes": _scenes(description["scenes"]),
+        "time points": str(description["times"]) if description["times"] > 1 else None,
         "encoding": _encoding(description["encoding"]),
+        "copying": _copying(description),
+        "byte counts": _byte_counts_row(description),
         "ICC profile": _bytes(description["icc_profile"]),
         "associated": ", ".join(description["associated"]),
     }
-    lines = [f"{name:<12}{value}" for name, value in rows.items() if value]
+    lines = [f"{name:<{_NAME_WIDTH}}{value}" for name, value in rows.items() if value]
     lines += ["", *_levels(description["levels"])]
     lines += [f"note: {note}" for note in description["notes"]]
     return "\n".join(lines)
@@ -111,18 +153,53 @@ def _planes(z_um: list[float | None]) -> str:
         return f"{len(z_um)}, z unknown"
     if len(known) == 1:
         return f"1, z {known[0]:g} µm"
+    if len(known) <= _MANY:
+        return f"{len(known)}, z {', '.join(f'{z:.6g}' for z in known)} µm"
     steps = [high - low for low, high in pairwise(known)]
     least, most = f"{min(steps):.3g}", f"{max(steps):.3g}"
     step = least if least == most else f"{least} to {most}"
     return f"{len(z_um)}, z {known[0]:g} to {known[-1]:g} µm in steps of {step}"
 
 
-def _encoding(encoding: Mapping[str, Any] | None) -> str:
+def _channels(names: list[str]) -> str:
+    if names == ["R", "G", "B"]:
+        return "RGB"
+    count = f"{len(names)} channel{'s'[: len(names) > 1]}"
+    return count if names == [str(index) for index in range(len(names))] else f"{count}: {_listed(names)}"
+
+
+def _byte_counts_row(description: Mapping[str, Any]) -> str:
+    why_not = description["byte_counts"]["why_not"]
+    if why_not:
+        return f"not used: {why_not}"
+    return "comparable: they tell the sharpest plane" if len(description["planes"]) > 1 else "comparable"
+
+
+def _scenes(names: list[str]) -> str | None:
+    return (
+        f"{len(names)}: {_listed([name or str(index) for index, name in enumerate(names)])}" if len(names) > 1 else None
+    )
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(parts[:_MANY]) + (f" and {len(parts) - _MANY} more" if len(parts) > _MANY else "")
+
+
+def _copying(description: Mapping[str, Any]) -> str:
+    copied, count = description["copied_levels"], len(description["levels"])
+    if not copied:
+        return "no stored tiles; pixels are encoded anew"
+    levels = "all levels" if len(copied) == count else f"level {_listed([str(level) for level in copied])}"
+    return f"JPEG tiles of {levels}, byte for byte"
+
+
+def _encoding(encoding: Mapping[str, Any] | None) -> str | None:
     if encoding is None:
-        return "stored tiles cannot be copied"
+        return None
     across, down = encoding["subsampling"]
     chroma = f"chroma ÷{across} × ÷{down}" if (across, down) != (1, 1) else None
-    return _joined(encoding["codec"], encoding["color"], chroma, sep=", ")
+    codec = "uncompressed" if encoding["codec"] == "none" else encoding["codec"]
+    return _joined(codec, encoding["color"], chroma, sep=", ")
 
 
 def _levels(levels: list[Mapping[str, Any]]) -> list[str]:

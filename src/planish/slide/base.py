@@ -58,6 +58,10 @@ class Slide(ABC):
         Pixel size and the like.
     associated : Mapping of str to ndarray
         Label, macro, thumbnail: read when asked.
+    scenes : tuple of str
+        Names of the separate images of a file, the first of which this slide shows; `view` gives the others.
+    times : int
+        Time points, likewise.
     decoded : Counter of int
         Tile-planes read as pixels so far, by level of the file; views share it. Tests and records count with it.
     """
@@ -69,6 +73,8 @@ class Slide(ABC):
     channels: tuple[str, ...]
     metadata: SlideMetadata
     associated: Mapping[str, NDArray[Any]]
+    scenes: tuple[str, ...] = ("",)
+    times: int = 1
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -186,21 +192,60 @@ class Slide(ABC):
         *,
         scene: int = 0,
         time: int = 0,
-        channels: Sequence[int] | None = None,
+        channels: Sequence[int | str] | None = None,
         planes: Sequence[int] | None = None,
     ) -> Slide:
-        """Return a slide of some planes of this one, lowest first; it reads through this one and closes with it.
+        """Return a part of this slide; it reads through this one and closes with it.
+
+        Parameters
+        ----------
+        scene, time : int
+            Which of `scenes` and `times`.
+        channels : sequence of int or str
+            Numbers or names of the channels to keep, in that order; None keeps all.
+        planes : sequence of int
+            Planes to keep, lowest first whatever the order given; None keeps all.
 
         Raises
         ------
         OptionError
-            Where a plane is out of range, or the reader knows only one scene or time point.
+            Where anything is out of range.
         """
         from planish.slide.views import PlaneView
 
-        if scene or time or channels is not None:
-            raise OptionError(f"{self.name}: this reader has one scene, one time point and no channel selection")
-        return self if planes is None else PlaneView(self, sorted(set(planes)))
+        for what, index, count in (("scene", scene, len(self.scenes)), ("time point", time, self.times)):
+            if not 0 <= index < count:
+                raise OptionError(f"{self.name}: no {what} {index}; it has {what}s 0 to {count - 1}")
+        part = self._part(scene, time) if scene or time else self
+        if channels is not None:
+            part = part._of_channels([part.channel_index(channel) for channel in channels])
+        return part if planes is None else PlaneView(part, sorted(set(planes)))
+
+    def channel_index(self, channel: int | str) -> int:
+        """Return the number of a channel given by number or name, raise OptionError where there is none such."""
+        if isinstance(channel, str) and channel in self.channels:
+            return self.channels.index(channel)
+        if isinstance(channel, str) and channel.isdecimal():
+            channel = int(channel)
+        if isinstance(channel, int) and 0 <= channel < len(self.channels):
+            return channel
+        raise OptionError(
+            f"{self.name}: no channel {channel}; it has 0 to {len(self.channels) - 1}: {', '.join(self.channels)}"
+        )
+
+    def _part(self, scene: int, time: int) -> Slide:
+        """Return another scene or time point, which is there; for readers that have some."""
+        raise NotImplementedError
+
+    def _of_channels(self, channels: Sequence[int]) -> Slide:
+        """Return the slide of some channels, which are there."""
+        from planish.slide.views import ChannelView
+
+        return ChannelView(self, channels)
+
+    def _decode_channels(self, level: int, plane: int, column: int, row: int, channels: Sequence[int]) -> NDArray[Any]:
+        """Return some channels of a tile; readers that hold channels apart read no others."""
+        return self._decode_tile(level, plane, column, row)[..., list(channels)]
 
     def _count(self, level: int) -> None:
         with self._count_lock:

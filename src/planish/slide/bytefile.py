@@ -76,13 +76,20 @@ class ChunkCache:
 
     A strip may be a whole plane. Were it dropped and decoded again for each tile that another plane is looked at for,
     flattening would take an hour instead of a minute; so it is decoded once, and mapped.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes in memory.
+    disk_limit : int or None
+        Bytes in temporary files, beyond which the least recently used go; None keeps all.
     """
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit = limit
-        self._held = 0
+    def __init__(self, limit: int = CACHE_BYTES, disk_limit: int | None = None) -> None:
+        self._limit, self._disk_limit = limit, disk_limit
+        self._held = self._on_disk = 0
         self._entries: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
-        self._mapped: dict[tuple[int, int], NDArray[Any]] = {}
+        self._mapped: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
         self._lock, self._large_lock = threading.Lock(), threading.Lock()
 
     def get(self, key: tuple[int, int], size: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
@@ -91,6 +98,10 @@ class ChunkCache:
             with self._large_lock:  # one at a time: a second thread would only decode the same again
                 if key not in self._mapped:
                     self._mapped[key] = _mapped(decode())
+                    self._on_disk += size
+                    while self._disk_limit and self._on_disk > self._disk_limit and len(self._mapped) > 1:
+                        self._on_disk -= self._mapped.popitem(last=False)[1].nbytes
+                self._mapped.move_to_end(key)
                 return self._mapped[key]
         with self._lock:
             if key in self._entries:

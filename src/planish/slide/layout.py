@@ -18,10 +18,12 @@ from planish.model import SlideMetadata
 from planish.slide.page import as_pages, read_page
 
 Pages = list[tifffile.TiffPage]
+ASSOCIATED = ("label", "macro", "thumbnail")
+"""Images beside the slide, by the names that files give them."""
 
 _REDUCED, _MASK = 1, 4
 """Bits of the tag NewSubfileType."""
-_ASSOCIATED = re.compile(r"\b(label|macro|thumbnail)\b", re.IGNORECASE)
+_ASSOCIATED = re.compile(rf"\b({'|'.join(ASSOCIATED)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Layout:
         Names, where the file gives them.
     associated : dict
         Loaders of label, macro, thumbnail.
+    scenes : tuple of str
+        Names of the images of the file, of which this is one.
+    times : int
+        Its time points, of which this is one.
+    part : callable or None
+        (scene, time) -> the layout of another, where there are several.
     """
 
     planes: list[list[Pages]]
@@ -47,6 +55,9 @@ class Layout:
     metadata: SlideMetadata
     channels: tuple[str, ...] | None = None
     associated: dict[str, Callable[[], NDArray[Any]]] = field(default_factory=dict)
+    scenes: tuple[str, ...] = ("",)
+    times: int = 1
+    part: Callable[[int, int], Layout] | None = None
 
 
 def by_width(pages: Pages) -> list[Pages]:

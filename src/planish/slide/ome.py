@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,58 +12,92 @@ from xml.etree import ElementTree
 import tifffile
 from numpy.typing import NDArray
 
-from planish.errors import SlideError
+from planish.errors import OptionError, SlideError
 from planish.model import SlideMetadata
-from planish.slide.layout import Layout, icc_profile, number, positive, resolution_mpp
+from planish.slide.layout import ASSOCIATED, Layout, icc_profile, number, positive, resolution_mpp
 from planish.slide.page import as_pages, read_page
-from planish.slide.series import UM_PER_UNIT, series_planes
+from planish.slide.series import UM_PER_UNIT, series_planes, series_times
 
-_ASSOCIATED = ("label", "macro", "thumbnail")
+_ASSOCIATED = re.compile(rf"({'|'.join(ASSOCIATED)})( image)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image of the file: what the XML says, and its pages."""
+
+    xml: ElementTree.Element
+    series: tifffile.TiffPageSeries
+
+    @property
+    def name(self) -> str:
+        return self.xml.get("Name") or ""
 
 
 def ome_layout(tif: tifffile.TiffFile) -> Layout:
-    """Sort an OME-TIFF by its XML.
+    """Sort an OME-TIFF by its XML: the first image is shown, others but label, macro and thumbnail are scenes.
 
     Raises
     ------
     SlideError
         Where the XML does not fit the images, or files of the set are missing.
-    UnsupportedSlide
-        Where it has several time points, which a flat slide cannot show.
     """
     main, *others = tif.series
-    text = tif.ome_metadata or ""
-    images = _images(text)
-    if images and (main.kind == "generic" or None in main.pages):
-        _refuse_missing_files(tif, images[0])
-    if not images or main.kind == "generic":
+    xml = _images(tif.ome_metadata or "")
+    if xml and (main.kind == "generic" or None in main.pages):
+        _refuse_missing_files(tif, xml[0])
+    if not xml or main.kind == "generic":
         raise SlideError(
             f"{tif.filename}: its OME-XML does not describe its images, or stands in another file; export it again"
         )
-    xml = images[0]
-    planes = series_planes(tif)
-    associated: dict[str, Callable[[], NDArray[Any]]] = {}
-    further = 0
-    for image, series in zip_longest(images[1:], others):
-        if series is None:
-            break
-        name = (image.get("Name") or "").lower() if image is not None else ""
-        if name in _ASSOCIATED:
-            associated[name] = partial(read_page, as_pages(series.pages)[0])
+    scenes, associated = [_Image(xml[0], main)], {}
+    for image in map(_Image, xml[1:], others):
+        if beside := _ASSOCIATED.fullmatch(image.name.strip()):
+            associated[beside[1].lower()] = image
         else:
-            further += 1
-    first = planes[0][0][0]
-    mpp_x, mpp_y = (_length(xml, f"PhysicalSize{axis}") for axis in "XY")
-    tagged = resolution_mpp(first)
-    metadata = SlideMetadata(
-        format="OME-TIFF",
-        mpp_x=mpp_x or tagged[0],
-        mpp_y=mpp_y or tagged[1],
-        objective_power=_objective(text),
-        icc_profile=icc_profile(first),
-        notes=(f"{further} further images were left out",) if further else (),
-    )
-    return Layout(planes, _z_um(xml, len(planes)), metadata, _channels(xml), associated)
+            scenes.append(image)
+    return _Parts(tif, scenes, associated, max(0, len(others) + 1 - len(xml))).layout(0, 0)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """An OME-TIFF's images, and how many of its series the XML does not speak of."""
+
+    tif: tifffile.TiffFile
+    scenes: list[_Image]
+    associated: dict[str, _Image]
+    unknown: int
+
+    def layout(self, scene: int, time: int) -> Layout:
+        """Return the layout of a scene and time point."""
+        xml, series = self.scenes[scene].xml, self.scenes[scene].series
+        if time >= series_times(series):
+            raise OptionError(f"{self.tif.filename}: scene {scene} has no time point {time}")
+        planes = series_planes(self.tif, series, time)
+        first = planes[0][0][0]
+        mpp_x, mpp_y = (_length(xml, f"PhysicalSize{axis}") for axis in "XY")
+        tagged = resolution_mpp(first)
+        metadata = SlideMetadata(
+            format="OME-TIFF",
+            mpp_x=mpp_x or tagged[0],
+            mpp_y=mpp_y or tagged[1],
+            objective_power=_objective(self.tif.ome_metadata or "", xml),
+            icc_profile=icc_profile(first),
+            notes=(f"{self.unknown} further images were left out",) if self.unknown else (),
+        )
+        return Layout(
+            planes,
+            _z_um(xml, len(planes), time),
+            metadata,
+            _channels(xml),
+            {name: partial(_read_whole, image) for name, image in self.associated.items()},
+            scenes=tuple(image.name or str(index) for index, image in enumerate(self.scenes)),
+            times=max(series_times(image.series) for image in self.scenes),
+            part=self.layout,
+        )
+
+
+def _read_whole(image: _Image) -> NDArray[Any]:
+    return read_page(as_pages([image.series[0]])[0])
 
 
 def _refuse_missing_files(tif: tifffile.TiffFile, image: ElementTree.Element) -> None:
@@ -96,8 +130,8 @@ def _length(image: ElementTree.Element, name: str) -> float | None:
     return value * scale if value and scale else None
 
 
-def _z_um(image: ElementTree.Element, count: int) -> list[float | None]:
-    """Z of each plane in the order of TheZ: its position where all have one, else the spacing times its index.
+def _z_um(image: ElementTree.Element, count: int, time: int) -> list[float | None]:
+    """Z of each plane at a time point in the order of TheZ: its position where all have one, else by the spacing.
 
     Positions without a length as unit (``reference frame``, ``pixel``) only order the planes; one and the same for all
     planes is the stage's.
@@ -105,7 +139,7 @@ def _z_um(image: ElementTree.Element, count: int) -> list[float | None]:
     places: dict[int, tuple[float, float | None]] = {}
     for plane in image.iter("Plane"):
         value = number(plane.get("PositionZ"))
-        if value is not None:
+        if value is not None and int(plane.get("TheT", 0)) == time:
             unit = plane.get("PositionZUnit", "µm")
             places.setdefault(int(plane.get("TheZ", 0)), (value, UM_PER_UNIT.get(unit)))
     if count > 1 and len(set(places.values())) == 1:
@@ -129,6 +163,9 @@ def _channels(image: ElementTree.Element) -> tuple[str, ...] | None:
     return names or None
 
 
-def _objective(text: str) -> float | None:
-    found = ElementTree.fromstring(text).find(".//{*}Objective") if text else None
-    return positive(found.get("NominalMagnification")) if found is not None else None
+def _objective(text: str, image: ElementTree.Element) -> float | None:
+    """Return the magnification of the objective that an image refers to, or of the first."""
+    settings = image.find("ObjectiveSettings")
+    found = ElementTree.fromstring(text).findall(".//{*}Objective")
+    named = [each for each in found if settings is not None and each.get("ID") == settings.get("ID")]
+    return positive((named or found)[0].get("NominalMagnification")) if found else None

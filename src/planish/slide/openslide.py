@@ -1,9 +1,8 @@
-"""Vendor formats through OpenSlide, as one plane; a file known to hold more planes is refused."""
+"""Vendor formats through OpenSlide, as one plane; what a file says of further planes is refused or said."""
 
 from __future__ import annotations
 
 import configparser
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,13 @@ from planish.slide.base import Associated, Slide, Source
 from planish.slide.bytefile import TIFF_MAGIC
 from planish.slide.foreign import reason
 from planish.slide.layout import positive
+from planish.slide.opentiff import open_tiff
 from planish.slide.page import as_pages
-from planish.slide.tiff import open_tiff
 
 _FALLBACK_TILE = 256
+_FOCUS_LAYER, _EXTENDED = "microscope focus level", "extended_focus_level"
+"""As Slidedat.ini names them."""
+_NONE = ("", "-1", "false", "no", "none")
 
 
 class OpenSlideSlide(Slide):
@@ -30,7 +32,7 @@ class OpenSlideSlide(Slide):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         assert isinstance(source, Path)
-        refuse_hidden_planes(source)
+        further = hidden_planes(source)
         try:
             self._slide = openslide.OpenSlide(source)
         except openslide.OpenSlideError as error:
@@ -56,7 +58,7 @@ class OpenSlideSlide(Slide):
             objective_power=power,
             icc_profile=icc.tobytes() if icc else None,
             vendor=vendor,
-            notes=("read through OpenSlide, which shows one plane",),
+            notes=("read through OpenSlide, which shows one plane", *further),
         )
         background = properties.get("openslide.background-color") or "ffffff"
         self._background = np.array([int(background[place : place + 2], 16) for place in (0, 2, 4)], np.uint16)
@@ -108,18 +110,19 @@ class OpenSlideSlide(Slide):
         self._slide.close()
 
 
-def refuse_hidden_planes(path: Path) -> None:
-    """Raise UnsupportedSlide where the file is known to hold more planes than OpenSlide shows."""
-    planes = 1
+def hidden_planes(path: Path) -> tuple[str, ...]:
+    """Say which planes OpenSlide does not show, for notes.
+
+    Raises
+    ------
+    UnsupportedSlide
+        Where it would show one of several planes, and which one is not known.
+    """
     if path.suffix.lower() == ".mrxs":
-        planes = _mirax_planes(path.with_suffix("") / "Slidedat.ini")
-    elif _starts_like_tiff(path):
-        planes = _tiff_planes(path)
-    if planes > 1:
-        raise UnsupportedSlide(
-            f"{path}: holds {planes} focal planes, of which OpenSlide shows one; "
-            "export them as OME-TIFF, or as one file per plane in a folder"
-        )
+        return _mirax_planes(path.with_suffix("") / "Slidedat.ini")
+    if _starts_like_tiff(path):
+        _refuse_tiff_planes(path)
+    return ()
 
 
 def _starts_like_tiff(path: Path) -> bool:
@@ -127,32 +130,43 @@ def _starts_like_tiff(path: Path) -> bool:
         return file.read(4) in TIFF_MAGIC
 
 
-def _mirax_planes(index: Path) -> int:
-    """Return the number of focus levels in a MIRAX index file; 1 where it says none."""
+def _mirax_planes(index: Path) -> tuple[str, ...]:
+    """Say which focus levels a MIRAX index file lists; OpenSlide shows the one that the scanner calls zero."""
     if not index.is_file():
-        return 1
+        return ()
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     try:
         parser.read_string(index.read_text(encoding="utf-8-sig", errors="replace"))
         section = parser["HIERARCHICAL"]
-        for key, value in section.items():
-            if value.strip().lower() == "microscope focus level":
-                return int(section.get(key.replace("_name", "_count"), "1"))
+        layer = next((key for key, value in section.items() if value.strip().lower() == _FOCUS_LAYER), None)
+        if layer is None:
+            return ()
+        stem = layer.removesuffix("_name")
+        count = int(section.get(f"{stem}_count", "1"))
+        merged = any(
+            _EXTENDED in key and value.strip().lower() not in _NONE
+            for each in parser.values()
+            for key, value in each.items()
+        )
     except (configparser.Error, KeyError, ValueError) as error:
         raise SlideError(f"{index}: damaged index ({error}); copy the slide's folder again") from error
-    return 1
+    focal = f"{count} focus levels are listed, of which only the base level is read" if count > 1 else ""
+    own = "the scanner's own extended-focus level is not read" if merged else ""
+    return tuple(note for note in (focal, own) if note)
 
 
-def _tiff_planes(path: Path) -> int:
-    """Return the planes that a vendor's TIFF claims: Leica by ``sizeZ``, Ventana by tag 32997, Philips by its pages."""
+def _refuse_tiff_planes(path: Path) -> None:
+    """Raise where a vendor's TIFF claims planes: Ventana by tag 32997, Philips by its pages."""
     with open_tiff(path) as tif:
         try:
             page = tif.pages.first
-            depth = int(page.imagedepth)
-            if tif.is_scn:
-                depth = max([depth, *map(int, re.findall(r'sizeZ="(\d+)"', page.description))])
-            if tif.is_philips:
-                depth = max(depth, sum(other.shape == page.shape for other in as_pages(tif.pages)))
+            depth, why = int(page.imagedepth), "whose tiles must be stitched by rules that no sample at hand shows"
+            if tif.is_philips and depth == 1:
+                depth = sum(other.shape == page.shape for other in as_pages(tif.pages))
+                why = "of which OpenSlide shows one"
         except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
             raise SlideError(f"{path}: its TIFF structure is damaged ({reason(error)}); export it again") from error
-    return depth
+    if depth > 1:
+        raise UnsupportedSlide(
+            f"{path}: holds {depth} focal planes, {why}; export them as OME-TIFF, or as one file per plane in a folder"
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import struct
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,16 @@ from planish.slide.foreign import reason
 from planish.slide.layout import Layout, ndpi_layout, plain_layout, svs_layout
 from planish.slide.ndpi import NdpiImage
 from planish.slide.ome import ome_layout
+from planish.slide.opentiff import open_tiff
 from planish.slide.page import TiffImage
+from planish.slide.parts import join_channels, open_part, part_notes
+from planish.slide.scn import scn_layout
 from planish.slide.series import shaped_layout, stack_layout
 
 _LAYOUTS: dict[str, Callable[[tifffile.TiffFile], Layout]] = {
     "ndpi": ndpi_layout,
     "svs": svs_layout,
+    "scn": scn_layout,
     "ome": ome_layout,
     "imagej": stack_layout,
     "mmstack": stack_layout,
@@ -36,8 +40,6 @@ _LAYOUTS: dict[str, Callable[[tifffile.TiffFile], Layout]] = {
     "shaped": shaped_layout,
 }
 """By tifffile's names, asked in this order; `plain_layout` takes the rest."""
-_VENDORS = ("scn", "bif", "philips", "ventana")
-"""TIFFs whose structure OpenSlide knows better."""
 
 
 class TiffSlide(Slide):
@@ -52,15 +54,23 @@ class TiffSlide(Slide):
         assert isinstance(source, Path)
         self._tif = open_tiff(source)
         self._files: dict[str, ByteFile] = {}
-        self._refusals: dict[int, str | None] = {}
+        self._part_lock = threading.Lock()
         try:
-            self._take(self._sort())
+            self._arrange(self._sort)
         except PlanishError:
             self.close()
             raise
+
+    def _arrange(self, sort: Callable[[], Layout]) -> None:
+        self._refusals: dict[int, str | None] = {}
+        try:
+            self._take(sort())
+        except PlanishError:
+            raise
         except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
-            self.close()
-            raise SlideError(f"{source}: its TIFF structure is damaged ({reason(error)}); export it again") from error
+            raise SlideError(
+                f"{self.source}: its TIFF structure is damaged ({reason(error)}); export it again"
+            ) from error
 
     def _sort(self) -> Layout:
         for flag, layout in _LAYOUTS.items():
@@ -84,8 +94,18 @@ class TiffSlide(Slide):
         if layout.channels and len(layout.channels) == count:
             self.channels = layout.channels
         notes = (image.converted.note,) if image.converted else ()
-        self.metadata = replace(layout.metadata, notes=(*layout.metadata.notes, *notes))
+        self.metadata = replace(layout.metadata, notes=(*self._part_notes(layout), *layout.metadata.notes, *notes))
+        self.scenes, self.times, self._layout_of = layout.scenes, layout.times, layout.part
         self.associated = Associated(layout.associated)
+
+    def _part_notes(self, layout: Layout) -> tuple[str, ...]:
+        return part_notes(layout.scenes, layout.times)
+
+    def _part(self, scene: int, time: int) -> Slide:
+        with self._part_lock:  # tifffile moves about in one file handle
+            if self._tif.filehandle.closed:
+                raise SlideError(f"{self.source}: read after closing; open it again")
+            return TiffPart(self, scene, time)
 
     def _image(self, page: tifffile.TiffPage, cache: ChunkCache) -> TiffImage:
         """Return the page as an image; NDPI levels with known restart intervals have tiles of their own."""
@@ -129,10 +149,12 @@ class TiffSlide(Slide):
         return tuple(levels)
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        return self._decode_channels(level, plane, column, row, range(len(self.channels)))
+
+    def _decode_channels(self, level: int, plane: int, column: int, row: int, channels: Sequence[int]) -> NDArray[Any]:
         images = self._images[plane][level]
-        if len(images) == 1:
-            return images[0].read_tile(column, row)
-        return np.concatenate([image.read_tile(column, row) for image in images], axis=2)
+        samples = [image.samples for image in images]
+        return join_channels(samples, channels, lambda index: images[index].read_tile(column, row))
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
         """Return how the tiles of a level and plane are compressed, None where channels lie in pages of their own."""
@@ -210,6 +232,33 @@ class TiffSlide(Slide):
             file.close()
 
 
+class TiffPart(TiffSlide):
+    """Another scene or time point of an open TIFF; it closes with it.
+
+    Parameters
+    ----------
+    whole : TiffSlide
+        The file.
+    scene, time : int
+        Which of its `scenes` and `times`.
+    """
+
+    def __init__(self, whole: TiffSlide, scene: int, time: int) -> None:
+        Slide.__init__(self, whole.source)
+        self._tif, self._files, self._shown = whole._tif, whole._files, (scene, time)
+        self.decoded, self._count_lock = whole.decoded, whole._count_lock
+        layout_of = whole._layout_of
+        assert layout_of is not None
+        self._arrange(lambda: layout_of(scene, time))
+        self.scenes, self.times = (self.scenes[scene],), 1
+
+    def _part_notes(self, layout: Layout) -> tuple[str, ...]:
+        return part_notes(layout.scenes, layout.times, *self._shown)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_part, (TiffSlide, self.source, *self._shown)
+
+
 _Shape = tuple[int, int, int, str]
 
 
@@ -223,43 +272,3 @@ def _shape(levels: list[list[TiffImage]]) -> list[_Shape]:
 
 def _text(shape: list[_Shape]) -> str:
     return ", ".join("{} × {} px ({} × {})".format(*level) for level in shape)
-
-
-def open_tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF file with tifffile, its errors turned into ours."""
-    tif = None
-    try:
-        # tifffile goes by the suffix; an NDPI under another name would be misread as a plain TIFF.
-        tif = tifffile.TiffFile(path, is_ndpi=_is_ndpi(path))
-        empty = not tif.pages
-    except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
-        if tif:
-            tif.close()
-        raise SlideError(
-            f"{path}: not a readable TIFF ({reason(error)}); it may be truncated: export it again"
-        ) from error
-    if empty:
-        tif.close()
-        raise SlideError(f"{path}: its page directory is missing, so the file is truncated; copy or export it again")
-    return tif
-
-
-def is_vendors(path: Path) -> bool:
-    """Whether a TIFF file is of a vendor whose structure is left to OpenSlide."""
-    with open_tiff(path) as tif:
-        try:
-            return any(getattr(tif, f"is_{flag}", False) for flag in _VENDORS)
-        except Exception as error:  # as in open_tiff
-            raise SlideError(f"{path}: its TIFF structure is damaged ({reason(error)}); export it again") from error
-
-
-def _is_ndpi(path: Path) -> bool:
-    """Whether the first IFD holds Hamamatsu's tag 65420, which tells NDPI's 64-bit offsets from plain TIFF."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        if head[:4] != b"II*\0":
-            return False
-        file.seek(struct.unpack("<I", head[4:])[0])
-        count = file.read(2)
-        tags = file.read(12 * struct.unpack("<H", count)[0]) if len(count) == 2 else b""
-    return any(tags[place : place + 2] == b"\x8c\xff" for place in range(0, len(tags), 12))

@@ -1,4 +1,4 @@
-"""Slides cut out of other slides: some planes, a region, a coarser level as full size."""
+"""Slides cut out of other slides: some channels, some planes, a region, a coarser level as full size."""
 
 from __future__ import annotations
 
@@ -33,6 +33,28 @@ class View(Slide):
         self._slide.close()
 
 
+class ChannelView(View):
+    """Some channels of a slide, in the order given. Stored tiles may hold others too, so none are handed out."""
+
+    def __init__(self, slide: Slide, channels: Sequence[int]) -> None:
+        super().__init__(slide)
+        if not channels:
+            raise OptionError(f"{slide.name}: no channel chosen; it has {', '.join(slide.channels)}")
+        self._kept = tuple(channels)
+        self.channels = tuple(slide.channels[index] for index in self._kept)
+
+    def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
+        self._slide._count(level)
+        return self._slide._decode_channels(level, plane, column, row, self._kept)
+
+    def sizes_refusal(self, level: int) -> str | None:
+        """Return why there are no byte counts."""
+        return "some channels were chosen, while stored tiles may hold all"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChannelView, (self._slide, self._kept)
+
+
 class PlaneView(View):
     """Some planes of a slide in the order given, numbered anew."""
 
@@ -47,6 +69,9 @@ class PlaneView(View):
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
         return self._slide.read_tile(level, self._kept[plane], column, row)
+
+    def _of_channels(self, channels: Sequence[int]) -> Slide:
+        return PlaneView(self._slide.view(channels=channels), self._kept)
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
         """Return what the slide behind says."""
@@ -122,6 +147,9 @@ class RegionView(View):
         return self._slide.read_region(
             level + self._level, plane, origin.x + tile.x, origin.y + tile.y, tile.width, tile.height
         )
+
+    def _of_channels(self, channels: Sequence[int]) -> Slide:
+        return RegionView(self._slide.view(channels=channels), self._level, self._region)
 
     def encoding(self, level: int, plane: int) -> Encoding | None:
         """Return what the slide behind says."""

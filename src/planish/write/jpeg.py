@@ -100,7 +100,11 @@ def _encode_other(pixels: NDArray[Any], encoding: Encoding) -> bytes:
     natural = [[table[_ZIGZAG.index(i)] for i in range(64)] for table in encoding.tables]
     buffer = io.BytesIO()
     subsampling, keep_rgb = _PILLOW_SUBSAMPLING[encoding.subsampling], encoding.color == "rgb"
-    Image.fromarray(pixels).save(buffer, "JPEG", qtables=natural, subsampling=subsampling, keep_rgb=keep_rgb)
+    try:
+        Image.fromarray(pixels).save(buffer, "JPEG", qtables=natural, subsampling=subsampling, keep_rgb=keep_rgb)
+    except OSError as error:
+        # Subsampled RGB, with which DCMTK fills DICOM files.
+        raise WriteError(f"Pillow cannot write a JPEG as {encoding}") from error
     jpeg = buffer.getvalue()
     if read_header(jpeg).encoding() != encoding:
         raise WriteError(f"Pillow wrote a JPEG other than {encoding}")

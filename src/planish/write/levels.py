@@ -46,7 +46,7 @@ class LevelPlan:
         return next(segment for segment in self.segments if segment.first <= level < segment.stop)
 
 
-def plan_levels(slide: Slide, which: str = "all") -> LevelPlan:
+def plan_levels(slide: Slide, which: str = "all", multiple: int = 16) -> LevelPlan:
     """Plan the pyramid of an output.
 
     Parameters
@@ -56,13 +56,15 @@ def plan_levels(slide: Slide, which: str = "all") -> LevelPlan:
     which : str
         ``"all"``: ÷2 levels down to a single tile, those that the slide has taken from it, the others halved;
         ``"source"``: the slide's own levels.
+    multiple : int
+        What the sides of stored tiles must be a multiple of, in px: 16 for TIFF.
     """
     if which not in ("all", "source"):
         raise OptionError(f"levels are all or source, not {which!r}")
-    levels, sources = [_native(slide, 0)], [0]
+    levels, sources = [_native(slide, 0, multiple)], [0]
     if which == "source":
         sources = list(range(len(slide.levels)))
-        levels = [_native(slide, source) for source in sources]
+        levels = [_native(slide, source, multiple) for source in sources]
         return LevelPlan(tuple(levels), tuple(Segment(s, s, s + 1) for s in sources))
     firsts = [0]
     while levels[-1].width > _side(levels[-1].tile_width) or levels[-1].height > _side(levels[-1].tile_height):
@@ -70,7 +72,7 @@ def plan_levels(slide: Slide, which: str = "all") -> LevelPlan:
         if source is not None:
             firsts.append(len(levels))
             sources.append(source)
-        levels.append(_halved(levels[0], levels[-1]) if source is None else _native(slide, source))
+        levels.append(_halved(levels[0], levels[-1], multiple) if source is None else _native(slide, source, multiple))
     stops = [*firsts[1:], len(levels)]
     segments = tuple(Segment(*each) for each in zip(sources, firsts, stops, strict=True))
     return LevelPlan(tuple(levels), segments)
@@ -88,12 +90,12 @@ def _at(levels: Sequence[Level], downsample: int) -> int | None:
     return None
 
 
-def _native(slide: Slide, source: int) -> Level:
-    """Return a level of the slide with its own tiles where TIFF can have such: multiples of 16 px, not too small."""
+def _native(slide: Slide, source: int, multiple: int) -> Level:
+    """Return a level of the slide with its own tiles where the output can have such, and they are not too small."""
     level = slide.levels[source]
     fits = (
-        level.tile_width % 16 == 0
-        and level.tile_height % 16 == 0
+        level.tile_width % multiple == 0
+        and level.tile_height % multiple == 0
         and MIN_TILE <= level.tile_height <= MAX_TILE
         and MIN_TILE <= level.tile_width <= WIDEST_TILE
     )
@@ -101,10 +103,13 @@ def _native(slide: Slide, source: int) -> Level:
     return Level(level.width, level.height, *tile, level.downsample_x, level.downsample_y)
 
 
-def _halved(full: Level, above: Level) -> Level:
+def _halved(full: Level, above: Level, multiple: int) -> Level:
     width, height = -(-above.width // 2), -(-above.height // 2)
     tile_width, tile_height = (
-        side if 128 <= side <= 512 and side % 16 == 0 else DEFAULT_TILE
+        side if 128 <= side <= 512 and side % multiple == 0 else DEFAULT_TILE
         for side in (above.tile_width, above.tile_height)
     )
+    if above.tile_height % tile_height:
+        # Rows are halved in bands of whole tiles, which must come out as whole tiles again.
+        tile_height = above.tile_height
     return Level(width, height, tile_width, tile_height, full.width / width, full.height / height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ class VerifyReport:
     tiles_identical: int
 
 
-def compare(path: Path, source: TileSource, sample: int | None) -> VerifyReport:
+def compare(
+    path: Path, source: TileSource, sample: int | None, reader: Callable[[Path], Slide] = TiffSlide
+) -> VerifyReport:
     """Compare a written file with what was meant.
 
     Parameters
@@ -44,6 +47,8 @@ def compare(path: Path, source: TileSource, sample: int | None) -> VerifyReport:
         Where its tiles should have come from.
     sample : int or None
         Tiles per level, drawn at random but always the same ones; None for all.
+    reader : callable
+        What opens it.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def compare(path: Path, source: TileSource, sample: int | None) -> VerifyReport:
     """
     checked = identical = 0
     try:
-        with TiffSlide(path) as written:
+        with reader(path) as written:
             _check_levels(path, written.levels, source.plan.levels)
             generator = np.random.default_rng(0)
             for index, level in enumerate(source.plan.levels):
