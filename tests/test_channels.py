@@ -77,6 +77,7 @@ def test_flatten_keeps_all_channels_by_the_map_of_one(path: Path, tmp_path: Path
     stack = two_channels()
     with open_slide(flat) as slide:
         assert np.array_equal(slide.read_region(0, 0, 0, 0, 512, 512), stack[2])
+        assert slide.channels == ("DAPI", "FITC")
     assert json.loads((tmp_path / "flat.record.json").read_text())["arguments"]["survey"]["channel"] == "FITC"
     assert main(["verify", str(flat), str(path), "--all"]) == 0
 
@@ -86,6 +87,7 @@ def test_flatten_keeps_the_channels_asked_for(path: Path, tmp_path: Path) -> Non
     assert main(["flatten", str(path), str(flat), "--channel", "DAPI", "--fuse", "select", "--quiet"]) == 0
     with open_slide(flat) as slide:
         assert np.array_equal(slide.read_region(0, 0, 0, 0, 512, 512), two_channels()[0, ..., :1])
+        assert slide.channels == ("DAPI",)
     assert main(["verify", str(flat), str(path), "--all"]) == 0
 
 

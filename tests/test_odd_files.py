@@ -425,3 +425,21 @@ def test_a_name_that_is_no_text_is_refused_where_libraries_need_text(tmp_path: P
     path.write_bytes(b"[GENERAL]")
     with pytest.raises(UnsupportedSlide, match="no UTF-8"):
         open_slide(path)
+
+
+def test_a_label_is_no_thumbnail_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "scan.svs"
+    about = "Aperio Image Library v11\r\n{} |AppMag = 20|MPP = 0.5|Filename = thumbnail"
+    with tifffile.TiffWriter(path) as writer:
+        for shape, words, tile, kind in (
+            ((300, 300, 3), "300x300", (128, 128), 0),
+            ((60, 80, 3), "label 80x60", None, 0),
+            ((70, 90, 3), "90x70", None, 9),
+        ):
+            pixels = np.zeros(shape, np.uint8)
+            writer.write(pixels, tile=tile, photometric="rgb", description=about.format(words), subfiletype=kind,
+                         metadata=None)  # fmt: skip
+    with open_slide(path) as slide:
+        assert {name: slide.associated[name].shape[:2] for name in slide.associated} == {
+            "label": (60, 80), "macro": (70, 90),
+        }  # fmt: skip

@@ -111,8 +111,7 @@ def svs_layout(tif: tifffile.TiffFile) -> Layout:
         if page.is_tiled:
             by_z.setdefault(_number(page.description, "OffsetZ"), []).append(page)
         else:
-            name = "thumbnail" if index == 1 else "macro" if page.subfiletype == 9 else "label"
-            associated[name] = partial(read_page, page)
+            associated[_beside(page, index)] = partial(read_page, page)
     if None in by_z and len(by_z) > 1:
         # Aperio leaves the offset out where it is zero.
         by_z.setdefault(0.0, []).extend(by_z.pop(None))
@@ -126,6 +125,14 @@ def svs_layout(tif: tifffile.TiffFile) -> Layout:
         vendor="aperio",
     )
     return Layout([by_width(pages) for pages in by_z.values()], list(by_z), metadata, associated=associated)
+
+
+def _beside(page: tifffile.TiffPage, index: int) -> str:
+    """Return what an image beside the slide is: a label, which shows names, must not pass for a thumbnail."""
+    # What follows the first bar is the scanner's, file names included.
+    said = _ASSOCIATED.search(page.description.partition("|")[0])
+    by_type = {1: "label", 9: "macro"}.get(int(page.subfiletype))
+    return said[0].lower() if said else by_type or ("thumbnail" if index == 1 else "label")
 
 
 def _number(description: str, key: str) -> float | None:

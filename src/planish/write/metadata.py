@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from planish._version import __version__
 from planish.model import Level
 from planish.slide.base import Slide
+from planish.slide.ome import CHANNELS
 from planish.write.assembler import Tag, Value, rational, short, undefined
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -54,6 +55,9 @@ def ome_xml(slide: Slide, associated: Sequence[str], pages: int) -> str:
         ElementTree.SubElement(image, "ObjectiveSettings", ID="Objective:0")
     full = slide.levels[0]
     pixels = _pixels(image, 0, slide.dtype.name, (full.width, full.height, len(slide.channels)), 0)
+    if slide.channels != ("R", "G", "B") and not all(name.isdecimal() for name in slide.channels):
+        # OME has one name for all samples of a pixel.
+        pixels[0].set("Name", CHANNELS.join(slide.channels))
     for axis, mpp in (("X", metadata.mpp_x), ("Y", metadata.mpp_y)):
         if mpp:
             # µm is the default unit; naming it would put a sign beyond ASCII into the tag.
