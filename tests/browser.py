@@ -42,6 +42,10 @@ ODD_NAME = "beta <i>&amp;.svs"
 ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage")
 START_S = 30
 SCREEN = {"width": 1000, "height": 700}
+TARGETS = """() => [...document.querySelectorAll("button, a, input")].map(each => [each, each.getBoundingClientRect()])
+    .filter(([each, box]) => box.width && !each.disabled && Math.max(box.width, box.height) > 0)
+    .filter(([each, box]) => Math.min(box.width, box.height) < 44).map(([each]) => each.outerHTML)"""
+"""Of a page: what is there to be touched, but too small for a finger."""
 
 
 def halves() -> NDArray[np.uint8]:
@@ -64,24 +68,27 @@ def make_slides(folder: Path) -> None:
     """Fill a folder: two stacks, one of an odd name in a folder of its own, a slide of one plane, a broken one."""
     (folder / "case 7").mkdir(parents=True)
     stack = halves()
-    write_container(ArraySlide(stack, z_um=Z_UM), folder / "alpha.svs", ContainerOptions(kind="svs", quality=90))
+    label, macro = np.full((60, 60, 3), (200, 30, 30), np.uint8), np.full((80, 200, 3), 210, np.uint8)
+    options = ContainerOptions(kind="svs", quality=90, label=label, macro=macro)
+    write_container(ArraySlide(stack, z_um=Z_UM), folder / "alpha.svs", options)
     write_container(ArraySlide(stack[:1], z_um=Z_UM[:1]), folder / "single.svs", ContainerOptions(kind="svs"))
     shutil.copy(folder / "alpha.svs", folder / "case 7" / ODD_NAME)
     (folder / "broken.svs").write_bytes((folder / "alpha.svs").read_bytes()[:5000])
 
 
 @contextlib.contextmanager
-def service(folder: Path, cache: Path, token: str = "") -> Iterator[str]:
-    """Run a service of a folder in a process of its own; yield its address."""
+def service(folder: Path, cache: Path, **options: Any) -> Iterator[str]:
+    """Run a service of a folder in a process of its own, with options of `ServeOptions`; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = dict(os.environ)
-    ServeOptions(folder, token=token, cache=cache, decoders=1).to_environment(environment)
+    ServeOptions(folder, cache=cache, decoders=1, **options).to_environment(environment)
     words = ["uvicorn", "--factory", "planish.serve.app:create_app", "--port", str(port), "--log-level", "warning"]
     process = subprocess.Popen([sys.executable, "-m", *words], env=environment)
     try:
         _wait(f"http://127.0.0.1:{port}/healthz", process)
+        _settle(f"http://127.0.0.1:{port}/", options.get("token", ""))
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
@@ -132,19 +139,19 @@ class Station:
 
 
 @contextlib.contextmanager
-def station(folder: Path) -> Iterator[Station]:
-    """Run Chromium, and a service of slides in a folder."""
+def station(folder: Path, **options: Any) -> Iterator[Station]:
+    """Run Chromium, and a service of slides in a folder, with options of `ServeOptions`."""
     with chromium() as running:
         make_slides(folder / "slides")
-        with service(folder / "slides", folder / "cache") as base:
-            _settle(base)
+        with service(folder / "slides", folder / "cache", **options) as base:
             yield Station(running, folder, base)
 
 
-def _settle(base: str) -> None:
+def _settle(base: str, token: str) -> None:
     """Wait until the service has looked at all slides: a list tells of others only that they are there."""
+    asked = urllib.request.Request(f"{base}api/slides", headers={"Authorization": f"Bearer {token}"} if token else {})
     while True:
-        with urllib.request.urlopen(f"{base}api/slides", timeout=START_S) as answer:
+        with urllib.request.urlopen(asked, timeout=START_S) as answer:
             slides = json.load(answer)["slides"]
         if all(slide["planes"] or slide["problem"] for slide in slides):
             return
@@ -219,6 +226,10 @@ class Watched:
         self.page.keyboard.press("b")
         self.shows("best")
 
+    def layer(self, name: str) -> None:
+        """Wait until a layer of the focus map shows, with all its tiles."""
+        self.page.locator(f'#legend[data-layer="{name}"][data-whole="true"]').wait_for()
+
     def sharpness(self, pane: int = 0) -> tuple[float, float]:
         """Return the variance of fine detail in the left and in the right half of what a pane shows of the specimen."""
         data = self.page.locator(".pane").nth(pane).locator("canvas").first.screenshot()
@@ -234,7 +245,8 @@ class Watched:
 
     def fields(self) -> dict[str, str]:
         """Return what the address says of the view, once it has settled."""
-        self.page.wait_for_timeout(350)
+        self.page.wait_for_timeout(100)  # views move in a frame of their own
+        self.page.locator('#slide-view[data-settled="true"]').wait_for()
         return dict(pair.split("=") for pair in self.page.url.partition("#")[2].split("&"))
 
     def violations(self) -> list[Any]:

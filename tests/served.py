@@ -18,6 +18,7 @@ from planish.serve.registry import slide_id
 from planish.serve.settings import ServeOptions
 from planish.serve.wanted import Refused, Reply, Want
 
+HOST = "slides.test"
 WIDTH, HEIGHT, TILE = 1000, 700, 256
 Z_UM = (0.0, 1.0, 2.5)
 
@@ -63,7 +64,9 @@ class Served:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.echo = Echo()
-        self.app = create_app(ServeOptions(folder, cache=folder.parent / "cache", **options), self.echo)
+        self.app = create_app(
+            ServeOptions(folder, cache=folder.parent / "cache", **{"hosts": (HOST,)} | options), self.echo
+        )
         assert isinstance(self.app, Front)
         self.service = self.app.service
         self.service.registry.search()
@@ -71,12 +74,12 @@ class Served:
     def ask(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Told:
         """Return the answer to a request."""
         place, _, query = path.partition("?")
-        given = {"host": "slides.test"} | dict(headers or {})
+        given = {"host": HOST} | dict(headers or {})
         scope = {
             "type": "http", "method": method, "scheme": "http", "path": unquote(place), "raw_path": place.encode(),
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-            "server": ("slides.test", 80), "http_version": "1.1", "root_path": "",
+            "server": (HOST, 80), "http_version": "1.1", "root_path": "",
         }  # fmt: skip
         sent: list[Message] = []
 

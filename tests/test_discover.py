@@ -82,6 +82,16 @@ def test_results_are_no_slides(tmp_path: Path) -> None:
     assert "6 results of planish" in found.notes[0]
 
 
+def test_flat_slides_are_found_where_they_are_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, "a.svs", "a.flat.tif", "a.flat.heatmap.png", "a.flat.map.json", "a.flat.record.json")
+    put(tmp_path, "p/p_0.png", "p/p_1.png", "d/other.tif", "d/other.record.json", ".planish-12.tif")
+    found = discover(tmp_path, flat=True)
+    assert {str(each.relative): each.flat for each in found.found} == {
+        **{"a.svs": False, "a.flat.tif": True, "d/other.tif": True, "p": False}
+    }
+    assert "4 results of planish" in found.notes[0]
+
+
 def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
     assert discover(tmp_path) == Discovery((), ())
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import imagecodecs
 import numpy as np
 import pytest
+import pyvips
 from numpy.typing import NDArray
+from PIL import Image
 
 from planish.errors import OptionError, SlideError, WriteError
 from planish.jpeg import join, read_header, split
@@ -96,6 +100,37 @@ def test_nameless_rgb_shows_its_colours_only_when_joined() -> None:
     bare = b"\xff\xd8" + tables[2:-2] + tile[2:]
     assert difference(bare, picture()) > 20
     assert difference(join(tile, tables, "rgb"), picture()) < 1.5
+
+
+JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+YCBCR = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01"
+COMMENT = b"\xff\xfe\x00\x06kept"
+
+
+def other_decoders(jpeg: bytes) -> list[NDArray[np.uint8]]:
+    vips = pyvips.Image.new_from_buffer(jpeg, "").numpy()
+    return [vips, np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("marks", [JFIF, YCBCR, JFIF + YCBCR, JFIF + COMMENT + YCBCR, COMMENT])
+def test_rgb_says_so_and_nothing_else_of_its_colours(marks: bytes, whole: bool) -> None:
+    tables, tile = split(encode(picture(), standard_encoding(95, "rgb")))
+    if whole:
+        tile, tables = tile[:2] + tables[2:-2] + tile[2:], b""
+    joined = join(tile[:2] + marks + tile[2:], tables, "rgb")
+    assert joined[:20].count(b"Adobe") == joined.count(b"Adobe") == 1
+    assert joined[2:4] == b"\xff\xee"
+    assert (b"JFIF" in joined, b"kept" in joined) == (False, COMMENT in marks)
+    assert difference(joined, picture()) < 1.5
+    for decoded in other_decoders(joined):
+        assert np.abs(decoded.astype(int) - picture()).mean() < 1.5
+
+
+def test_jfif_beside_adobe_would_show_wrong_colours() -> None:
+    jpeg = encode(picture(), standard_encoding(95, "rgb"))
+    marked = jpeg[:2] + JFIF + jpeg[2:]
+    assert max(np.abs(decoded.astype(int) - picture()).mean() for decoded in other_decoders(marked)) > 20
 
 
 def test_header_tells_restart_interval_and_block_size() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from planish.errors import OptionError
+from planish.serve.beststate import BestState
 from planish.serve.settings import ServeOptions
 from served import Served, slides
 
@@ -64,7 +65,27 @@ def test_a_token_in_the_address_becomes_a_cookie(locked: Served, id_: str) -> No
     assert TOKEN not in cookie
     assert locked.ask(tile(id_), {"cookie": f"other=1; {cookie}"}).status == 200
     assert locked.ask(tile(id_), {"cookie": f"{cookie}0"}).status == 401
-    assert locked.ask(tile(id_), {"cookie": f"planish={TOKEN}"}).status == 401
+    assert locked.ask(tile(id_), {"cookie": f"{cookie.partition('=')[0]}={TOKEN}"}).status == 401
+
+
+def cookie_of(service: Served, token: str) -> str:
+    return service.ask(f"/?token={token}").headers["set-cookie"].partition(";")[0]
+
+
+def test_services_on_two_ports_of_a_host_have_cookies_of_their_own(tmp_path: Path, id_: str) -> None:
+    one, other = (Served(tmp_path / "in", token=token) for token in ("one", "two"))
+    first, second = cookie_of(one, "one"), cookie_of(other, "two")
+    assert first.partition("=")[0] != second.partition("=")[0]
+    for service in (one, other):
+        assert service.ask(tile(id_), {"cookie": f"{first}; {second}"}).status == 200
+    assert other.ask(tile(id_), {"cookie": first}).status == 401
+
+
+def test_a_token_with_a_plus_may_be_pasted_as_it_is(tmp_path: Path, id_: str) -> None:
+    service = Served(tmp_path / "in", token="a+b/c=")
+    for given in ("a+b/c=", "a%2Bb%2Fc%3D"):
+        assert service.ask(f"/?token={given}").status == 303
+    assert service.ask("/?token=a%2B%2Bb/c=").status == 401
 
 
 @pytest.mark.parametrize("query", ["token=wrong", "token=", f"token={TOKEN}&token=x", "token"])
@@ -124,6 +145,76 @@ def test_pages_of_other_origins_begin_nothing(tmp_path: Path, id_: str) -> None:
     assert known.ask(f"/api/slides/{id_}/flatten", BEARER | {"origin": "https://a.example"}, "POST").status == 202
 
 
+def test_a_cookie_lets_no_page_of_another_origin_begin_anything(tmp_path: Path, id_: str) -> None:
+    service = Served(tmp_path / "in", cors=("*",), token=TOKEN, allow_jobs=tmp_path / "out")
+    kept = {"cookie": cookie_of(service, TOKEN)}
+    for origin in ("https://evil.example", "http://slides.test:9999", "null"):
+        assert service.ask(f"/api/slides/{id_}/flatten", kept | {"origin": origin}, "POST").status == 403
+    assert service.ask(f"/api/slides/{id_}/flatten", kept, "POST").status == 202
+
+
+@pytest.mark.parametrize(
+    ("cors", "headers", "status"),
+    [((), {}, 202), ((), {"sec-fetch-site": "same-origin"}, 202), ((), {"sec-fetch-site": "none"}, 202),
+     ((), {"sec-fetch-site": "cross-site"}, 403), ((), {"sec-fetch-site": "same-site"}, 403),
+     ((), {"origin": "https://a.example"}, 403), ((), {"origin": "http://slides.test"}, 202),
+     (("https://a.example",), {"sec-fetch-site": "cross-site", "origin": "https://a.example"}, 202),
+     (("https://a.example",), {"sec-fetch-site": "cross-site", "origin": "https://b.example"}, 403),
+     (("https://a.example",), {"sec-fetch-site": "cross-site"}, 403), (("*",), {"sec-fetch-site": "cross-site"}, 202)],
+)  # fmt: skip
+def test_pictures_in_pages_of_other_origins_begin_no_survey(
+    tmp_path: Path, id_: str, cors: tuple[str, ...], headers: dict[str, str], status: int
+) -> None:
+    service = Served(tmp_path / "in", cors=cors)
+    begun: list[str] = []
+
+    def begin(path: str, *_: object) -> BestState:
+        begun.append(path)
+        return BestState("working")
+
+    service.service.best.begin = begin  # type: ignore[method-assign, assignment]
+    best = [f"/api/slides/{id_}/{place}" for place in ("dzi/best_files/10/0_0.jpeg", "thumbnail?plane=best", "focus")]
+    for path in (*best, f"/iiif/{id_}@best/full/max/0/default.jpg"):
+        assert service.ask(path, headers).status == status, path
+    assert bool(begun) == (status == 202)
+    service.ready()
+    for path in (*best, tile(id_)):
+        assert service.ask(path, headers).status == 200, "what is there is shown to all"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "LocalHost.", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:8000",
+             "10.1.2.3:80", "slides.example", "Slides.Example:443", "slides.example."],
+)  # fmt: skip
+def test_it_answers_by_its_names(tmp_path: Path, id_: str, host: str) -> None:
+    service = Served(tmp_path / "in", hosts=("slides.example",))
+    assert service.ask(tile(id_), {"host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "",
+             "evil.example:localhost", "localhost@evil.example", "[localhost", "slides.example.evil", "caf\xe9"],
+)  # fmt: skip
+def test_who_was_led_here_by_another_name_is_told_nothing(tmp_path: Path, id_: str, host: str) -> None:
+    service = Served(tmp_path / "in", hosts=("slides.example",), cors=("*",), allow_jobs=tmp_path / "out")
+    for path, method in ((tile(id_), "GET"), ("/", "GET"), ("/api/slides", "GET"), (f"/api/slides/{id_}/best", "POST")):
+        told = service.ask(path, {"host": host, "origin": f"http://{host}"}, method)
+        assert (told.status, "--allow-host" in told.json["detail"]) == (421, True)
+    assert not service.echo.asked
+
+
+def test_any_name_will_do_where_that_is_allowed_or_a_token_is_needed(tmp_path: Path, id_: str, locked: Served) -> None:
+    evil = {"host": "evil.example"}
+    assert Served(tmp_path / "in", hosts=("*",)).ask(tile(id_), evil).status == 200
+    assert locked.ask(tile(id_), evil).status == 401
+    assert locked.ask(tile(id_), evil | BEARER).status == 200
+
+
+def test_an_address_is_no_name(tmp_path: Path, id_: str) -> None:
+    with pytest.raises(OptionError, match="without https://"):
+        Served(tmp_path / "in", hosts=("https://slides.example",))
+
+
 def test_every_answer_says_what_browsers_may_do(locked: Served, id_: str) -> None:
     for told in (locked.ask("/"), locked.ask(tile(id_)), locked.ask(tile(id_), BEARER), locked.ask("/nothing", BEARER)):
         assert told.headers["x-content-type-options"] == "nosniff"
@@ -132,7 +223,14 @@ def test_every_answer_says_what_browsers_may_do(locked: Served, id_: str) -> Non
 
 
 def test_options_travel_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ServeOptions(tmp_path, token="t", cors=("https://a.example",), show_label=True, allow_jobs=tmp_path / "o")
+    options = ServeOptions(
+        tmp_path,
+        token="t",
+        cors=("https://a.example",),
+        hosts=("a.example",),
+        show_label=True,
+        allow_jobs=tmp_path / "o",
+    )
     environment: dict[str, str] = {}
     options.to_environment(environment)
     for name, value in environment.items():
@@ -141,6 +239,45 @@ def test_options_travel_by_the_environment(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("PLANISH_SERVE")
     with pytest.raises(OptionError, match="PLANISH_SERVE_FOLDER"):
         ServeOptions.from_environment()
-    for name, value in {"FOLDER": str(tmp_path), "CORS": "a b", "TILE_CACHE": "5", "SHOW_LABEL": "0"}.items():
+    given = {"FOLDER": str(tmp_path), "CORS": "http://a http://b", "HOSTS": "c d", "TILE_CACHE": "5", "SHOW_LABEL": "0"}
+    for name, value in given.items():
         monkeypatch.setenv(f"PLANISH_SERVE_{name}", value)
-    assert ServeOptions.from_environment() == ServeOptions(tmp_path, cors=("a", "b"), tile_cache=5)
+    single = ServeOptions(tmp_path, cors=("http://a", "http://b"), hosts=("c", "d"), tile_cache=5)
+    assert ServeOptions.from_environment() == single
+    monkeypatch.setenv("PLANISH_SERVE", environment["PLANISH_SERVE"])
+    assert ServeOptions.from_environment() == options, "single variables change nothing of what was told as a whole"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{bad", "no JSON"), ("[]", "no JSON"), ("", "no JSON"), ('{"folder": "/", "nonsense": 1}', "'nonsense'"),
+     ('{"folder": "/", "tile_cache": "5"}', "wrong kind"), ('{"folder": "/", "token": 5}', "wrong kind"),
+     ('{"folder": 5}', "wrong kind"), ("{}", "no folder")],
+)  # fmt: skip
+def test_options_that_are_none_are_told(monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+    monkeypatch.setenv("PLANISH_SERVE", text)
+    with pytest.raises(OptionError, match=words):
+        ServeOptions.from_environment()
+
+
+def test_one_origin_needs_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANISH_SERVE", '{"folder": "/", "cors": "https://a.example"}')
+    assert ServeOptions.from_environment().cors == ("https://a.example",)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example/", "https://A.example", "a.example", "null", "https://a.example/x", ""]
+)
+def test_what_no_browser_sends_is_no_origin_to_allow(origin: str) -> None:
+    with pytest.raises(OptionError, match="lower case and without a slash"):
+        ServeOptions(Path(), cors=(origin,))
+
+
+def test_yes_and_no_are_read_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANISH_SERVE_FOLDER", str(tmp_path))
+    for text, shown in (("on", True), ("Yes", True), ("off", False)):
+        monkeypatch.setenv("PLANISH_SERVE_SHOW_LABEL", text)
+        assert ServeOptions.from_environment().show_label is shown
+    monkeypatch.setenv("PLANISH_SERVE_SHOW_LABEL", "perhaps")
+    with pytest.raises(OptionError, match="neither 1 nor 0"):
+        ServeOptions.from_environment()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from planish.batch.discover import Discovery, discover
 from planish.errors import SlideNotFound
 from planish.serve.cache import OVERHEAD, Kept, TileCache
+from planish.serve.pictures import Pictures
 from planish.serve.registry import Registry
+from planish.serve.slides import Slides
 from planish.serve.wanted import Refused
-from served import HEIGHT, WIDTH, Z_UM, Served, slides
+from served import HEIGHT, WIDTH, Z_UM, Served, facts, slides
 
 
 @pytest.fixture
@@ -172,7 +177,8 @@ def test_refusals_become_statuses(service: Served, id_: str, kind: Any, status: 
     [("x=nan", "0 to 999"), ("x=-1", "0 to 999"), ("x=1e3", "0 to 999"), ("y=700", "0 to 699"), ("width=0", "1 to"),
      ("x=900&width=101", "1 to 100"), ("width=" + "9" * 5000, "1 to 1000"), ("out_width=4097", "1 to 4096"),
      ("scale=nan", "above 0"), ("scale=inf", "above 0"), ("scale=2", "at most 1"), ("scale=0", "above 0"),
-     ("scale=1&out_width=5", "not both"), ("format=tif", "jpg or png"), ("plane=", "once"), ("x=٣", "0 to")],
+     ("scale=1&out_width=5", "not both"), ("format=tif", "jpg or png"), ("plane=", "once"), ("x=٣", "0 to"),
+     ("x=1&x=2", "once")],
 )  # fmt: skip
 def test_regions_that_are_none_are_told_the_limit(service: Served, id_: str, query: str, word: str) -> None:
     told = service.ask(f"/api/slides/{id_}/region?{query}")
@@ -245,6 +251,14 @@ def test_flattening_is_off_unless_allowed(service: Served, id_: str) -> None:
         assert (told.status, "--allow-jobs" in told.json["detail"]) == (403, True)
 
 
+def test_flat_slides_are_listed_and_not_flattened_again(tmp_path: Path) -> None:
+    _, flat, _ = slides(tmp_path / "in", "a.svs", "a.flat.tif", "a.flat.record.json")
+    service = Served(tmp_path / "in", allow_jobs=tmp_path / "out")
+    assert [each["name"] for each in service.ask("/api/slides").json["slides"]] == ["a.flat.tif", "a.svs"]
+    told = service.ask(f"/api/slides/{flat}/flatten", method="POST")
+    assert (told.status, "flat already" in told.json["detail"]) == (422, True)
+
+
 def test_flattening_is_asked_for(tmp_path: Path, id_: str) -> None:
     service = Served(tmp_path / "in", allow_jobs=tmp_path / "out")
     assert service.ask(f"/api/slides/{id_}/flatten").json["state"] == "none"
@@ -272,6 +286,9 @@ def test_wrong_methods_and_readiness(service: Served, id_: str) -> None:
         405,
         {"GET", "HEAD", "POST"},
     )
+    assert "GET, HEAD" in service.ask("/api/slides", method="DELETE").json["detail"]
+    posted = service.ask(f"/api/slides/{id_}/dzi/0_files/10/0_0.jpeg", method="POST")
+    assert (posted.status, posted.headers["allow"]) == (405, "GET, HEAD")
     assert service.ask("/readyz").status == 200
     service.echo.ready = False
     assert service.ask("/readyz").status == 503
@@ -311,6 +328,60 @@ def test_the_viewer_is_served(service: Served) -> None:
     assert service.ask("/favicon.ico").status == 200
 
 
+def test_tags_are_compared_whole(service: Served, id_: str) -> None:
+    path = f"/api/slides/{id_}/dzi/0_files/10/0_0.jpeg"
+    tag = service.ask(path).headers["etag"]
+    for given, status in (
+        (f"W/{tag}", 304), ("*", 304), (f'"x",{tag}', 304), (tag[1:-1], 200), (f"{tag}x", 200), (f"x{tag}", 200),
+    ):  # fmt: skip
+        for asked in (path, "/viewer/viewer.js"):
+            given_ = given.replace(tag[1:-1], service.ask(asked).headers["etag"][1:-1])
+            assert service.ask(asked, {"if-none-match": given_}).status == status, given_
+    other = service.ask(f"/api/slides/{id_}/dzi/0_files/10/1_0.jpeg", {"if-none-match": "*"})
+    assert (other.status, other.body, "etag" in other.headers) == (304, b"", True)
+    service.echo.refusals = [Refused("range", "no such tile")]
+    assert service.ask(f"/api/slides/{id_}/dzi/0_files/10/9_9.jpeg", {"if-none-match": "*"}).status == 404
+
+
+def test_a_slide_that_another_worker_listed_is_found(service: Served, tmp_path: Path) -> None:
+    (new,) = slides(tmp_path / "in", "new.svs")
+    assert service.ask(f"/api/slides/{new}").status == 200
+
+
+def test_unknown_ids_cost_a_search_now_and_then(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[Path] = []
+
+    def counted(folder: Path, *, flat: bool) -> Discovery:
+        searched.append(folder)
+        return discover(folder, flat=flat)
+
+    monkeypatch.setattr("planish.serve.registry.discover", counted)
+    for number in range(5):
+        assert service.ask(f"/api/slides/{number:016x}/dzi/0_files/0/0_0.jpeg").status == 404
+    assert len(searched) == 1
+
+
+def test_a_folder_that_is_away_is_told_and_comes_back(
+    service: Served, id_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planish.serve.registry.LOOK_S", -1.0)
+    monkeypatch.setattr("planish.serve.registry.CHECK_S", -1.0)
+    (tmp_path / "in").rename(tmp_path / "away")
+    for path in ("/api/slides", "/openapi.json", f"/api/slides/{id_}", f"/api/slides/{id_}/dzi/0_files/10/0_0.jpeg",
+                 "/api/slides/0123456789abcdef"):  # fmt: skip
+        told = service.ask(path)
+        assert (told.status, told.json["status"], told.headers["retry-after"]) == (503, 503, "10"), path
+        assert str(tmp_path) not in told.json["detail"]
+    (tmp_path / "away").rename(tmp_path / "in")
+    assert [each["id"] for each in service.ask("/api/slides").json["slides"]] == [id_]
+    assert service.ask(f"/api/slides/{id_}/dzi/0_files/10/0_0.jpeg").status == 200
+
+
+def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SlideNotFound, match="no such folder"):
+        Served(tmp_path / "absent")
+
+
 def test_a_folder_without_slides_is_told(tmp_path: Path) -> None:
     with pytest.raises(SlideNotFound, match="no such folder"):
         Registry(tmp_path / "absent").check()
@@ -327,3 +398,45 @@ def test_the_cache_holds_no_more_bytes_than_it_may() -> None:
     assert cache.get(("0", "")) is None
     cache.put(("large", ""), Kept(bytes(9999), ()))
     assert cache.get(("large", "")) is None
+
+
+def test_the_best_of_one_plane_is_that_plane(service: Served, id_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = facts() | {"planes": [{"index": 0, "z_um": 0.0}]}
+    monkeypatch.setattr("served.facts", lambda: told)
+    want = service.pictured(f"/api/slides/{id_}/dzi/best_files/10/0_0.jpeg")
+    assert (want["subject"]["plane"], want["subject"]["map"]) == (0, "")
+    for method in ("GET", "POST"):
+        assert service.ask(f"/api/slides/{id_}/best", method=method).json["state"] == "ready"
+    assert "event: end" in service.ask(f"/api/slides/{id_}/best/events").body.decode()
+    assert service.ask(f"/api/slides/{id_}/focus").status == 202  # its sharpness is not known
+
+
+@pytest.mark.parametrize("path", ["/api/slides/{}/dzi/0_files/10/0_0.jpeg", "/api/slides/{}/thumbnail"])
+def test_who_waits_when_the_server_loses_patience_is_told(
+    service: Served, id_: str, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def cancelled(want: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(service.echo, "ask", cancelled)
+    told = service.ask(path.format(id_))
+    assert (told.status, told.json["kind"]) == (503, "busy")
+    assert "stopping" in told.json["detail"]
+
+
+def test_a_look_that_fails_after_the_list_was_sent_is_no_fault(
+    service: Served, id_: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("planish.serve.slides.LIST_WAIT_S", 0)
+    service.echo.refusals.append(Refused("too long", "later"))
+
+    async def list_and_wait() -> bytes:
+        answer = await Slides(service.service, Pictures(service.service)).index(Request({"type": "http"}))
+        while service.echo.refusals:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+        gc.collect()
+        return answer.body
+
+    assert json.loads(asyncio.run(list_and_wait()))["slides"][0]["planes"] is None
+    assert not caplog.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -22,12 +23,14 @@ from planish.errors import WriteError
 from planish.fuse.options import FuseOptions
 from planish.planemap import PlaneMap
 from planish.serve import best as bests
+from planish.serve.answers import Answers
 from planish.serve.best import Best
 from planish.serve.bestoptions import BestOptions
 from planish.serve.beststate import BestState
 from planish.serve.claim import Claim, claimed
+from planish.serve.signature import signature
 from planish.serve.store import Store, default_folder
-from planish.serve.wanted import Refused
+from planish.serve.wanted import Refused, Subject, Want
 
 POISON = """
 import ctypes, os, sys, time
@@ -45,6 +48,7 @@ if "planish.serve.survey" in words:
 ASK = """
 import sys, time
 from pathlib import Path
+from planish.serve.answers import Answers
 from planish.serve.best import Best
 with Best(Path(sys.argv[1])) as best:
     print("here", flush=True)
@@ -118,8 +122,11 @@ def test_it_is_made_once_and_nothing_beside_the_map_stays(tmp_path: Path, slide:
         assert best.state(str(slide), "signed") == BestState("none")
         assert best.begin(str(slide), "signed").state == "working"
         found = made(best, slide)
+        assert best.known(str(slide), "signed") is None
         assert best.begin(str(slide), "signed") == BestState("ready", map=str(found))
-    assert list((tmp_path / "cache/best").iterdir()) == [found]
+        assert best.known(str(slide), "signed") == BestState("ready", map=str(found))
+        assert best.known(str(slide), "another") is None
+    assert set((tmp_path / "cache/best").iterdir()) == {found, found.with_name(f"{found.name[:64]}.seal.json")}
     with Best(tmp_path / "cache") as best:
         assert made(best, slide) == found
     assert count.read_text() == "a survey\n"
@@ -217,7 +224,8 @@ def test_the_time_limit_ends_a_survey(tmp_path: Path, slide: Path, count: Path) 
     path = slide.rename(tmp_path / "hang-1.svs")
     with Best(tmp_path / "cache", BestOptions(seconds=1)) as best:
         best.begin(str(path), "signed")
-        assert settled(best, path).reason == "too long"
+        state = settled(best, path)
+        assert (state.reason, state.message) == ("too long", "stopped after 1 s, its limit")
 
 
 def test_a_file_that_changed_has_another_key(tmp_path: Path, slide: Path) -> None:
@@ -228,6 +236,56 @@ def test_a_file_that_changed_has_another_key(tmp_path: Path, slide: Path) -> Non
         assert made(best, slide, "another") != found
     with Best(tmp_path / "cache", BestOptions(fuse=FuseOptions("select"))) as best:
         assert best.state(str(slide), "signed") == BestState("none")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "random", "another's", "unsealed"])
+def test_a_damaged_map_is_made_anew(tmp_path: Path, slide: Path, damage: str) -> None:
+    seen, answers = signature(str(slide)), Answers()
+    with Best(tmp_path / "cache") as best:
+        found = made(best, slide, seen)
+        good = found.read_bytes()
+        if damage == "another's":
+            other = made(best, slide, "another")
+            for name in ("map", "seal"):
+                shutil.copyfile(*(each.with_name(f"{each.name[:64]}.{name}.json") for each in (other, found)))
+        elif damage == "unsealed":
+            found.with_name(f"{found.name[:64]}.seal.json").unlink()
+        else:
+            found.write_bytes({"truncated": good[:-100], "empty": b"", "random": os.urandom(1000)}[damage])
+        want = Want("tile", Subject(str(slide), seen, -1, str(found)), level=0)
+        with pytest.raises(Refused) as caught:
+            answers.answer(want)
+        assert caught.value.kind == "changed"
+        wait_for(lambda: best.state(str(slide), seen).state == "none")
+        assert made(best, slide, seen).read_bytes() == good
+    assert answers.answer(want).body
+    answers.close()
+
+
+def test_maps_of_a_cache_that_cannot_be_written_to_any_more_are_there(
+    tmp_path: Path, slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Best(tmp_path / "cache") as best:
+        found = made(best, slide)
+        os.utime(found, (1, 1))
+
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr(os, "utime", refuse)
+        monkeypatch.setattr(Path, "chmod", refuse)
+        assert best.state(str(slide), "signed") == BestState("ready", map=str(found))
+        Store(tmp_path / "cache", 0)
+
+
+@pytest.mark.parametrize("odd", ['{"done": "x", "total": [], "until": {}}', '{"done": 1e999, "until": "x"}'])
+def test_odd_values_of_strangers_count_as_none(tmp_path: Path, odd: str) -> None:
+    store, key = Store(tmp_path, 0), "a" * 64
+    store.progress(key).write_text(odd)
+    (store.folder / f"{key}.failed.json").write_text(odd)
+    assert store.look(key) == BestState("none")
+    with store.claim(key) or pytest.fail("not to be had"):
+        assert store.look(key) == BestState("working")
 
 
 def test_a_slide_with_one_plane_has_a_map_of_one_plane(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -66,11 +68,57 @@ def test_it_serves_until_a_signal(folder: Path, number: int, workers: str) -> No
     with running(folder, "--workers", workers) as (process, address):
         get(f"{address}readyz")
         slide = json.loads(get(f"{address}api/slides"))["slides"][0]
-        assert slide["planes"] > 1
+        # The list may come before a slide was looked at.
+        assert len(json.loads(get(f"{address}api/slides/{slide['id']}"))["planes"]) > 1
         assert get(f"{address}api/slides/{slide['id']}/dzi/0_files/8/0_0.jpeg").startswith(b"\xff\xd8")
         process.send_signal(number)
         out, err = process.communicate(timeout=START_S)
         assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_it_answers_by_its_own_names_only(folder: Path) -> None:
+    with running(folder, "--allow-host", "slides.example") as (_, address):
+        get(f"{address}readyz")
+        for host, status in (("localhost", 200), ("slides.example:80", 200), ("evil.example", 421)):
+            asking = http.client.HTTPConnection(address.split("/")[2], timeout=START_S)
+            asking.request("GET", "/api/slides", headers={"Host": host})
+            assert (host, asking.getresponse().status) == (host, status)
+            asking.close()
+
+
+def test_workers_go_by_the_command_line_and_not_by_variables(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("PLANISH_SERVE_TOKEN", "of-the-environment")
+    monkeypatch.setenv("PLANISH_SERVE_FOLDER", str(tmp_path / "other"))
+    monkeypatch.setenv("PLANISH_SERVE_SHOW_LABEL", "1")
+    with running(folder, "--workers", "2", "--token", "of-the-line") as (_, address):
+        get(f"{address}healthz")
+        for token, status in (("of-the-line", 200), ("of-the-environment", 401)):
+            asking = http.client.HTTPConnection(address.split("/")[2], timeout=START_S)
+            asking.request("GET", "/api/slides", headers={"Authorization": f"Bearer {token}"})
+            answer = asking.getresponse()
+            assert (token, answer.status) == (token, status)
+            assert status != 200 or len(json.load(answer)["slides"]) == 1
+            asking.close()
+
+
+def test_it_opens_as_many_files_as_it_may(folder: Path) -> None:
+    with few_files(), running(folder) as (process, address):
+        get(f"{address}healthz")
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard > 256
+
+
+@contextmanager
+def few_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +144,8 @@ def test_wrong_folders_and_options_are_one_line(
         ([str(folder), "--token", "two words", *cache], 2),
         ([str(folder), "--allow-jobs", str(folder), *cache], 2),
         ([str(folder), "--host", "no.such.host.invalid", *cache], 2),
+        ([str(folder), "--allow-host", "https://slides.example", *cache], 2),
+        ([str(folder), "--cors", "https://viewer.example/", *cache], 2),
     ):
         assert main(["serve", *words]) == code, words
         err = capsys.readouterr().err

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planish.model import Box, Level
-from planish.serve.geometry import LARGEST_OUTPUT, MOST_HELD, Grid, Rung, check_cost, rungs
+from planish.serve.geometry import LARGEST_OUTPUT, MOST_HELD, SLOWER, Grid, Rung, check_cost, rungs
 from planish.serve.wanted import Refused
 from planish.write.levels import LevelPlan, Segment
 
@@ -158,3 +158,6 @@ def test_too_much_decoding_for_levels_that_lack_is_refused() -> None:
     with pytest.raises(Refused, match="pyramid") as caught:
         check_cost(ladder, 8, grid.tile_box(grid.last - 8, 0, 0))
     assert caught.value.kind == "too large"
+    check_cost(ladder, 4, grid.tile_box(grid.last - 4, 0, 0), SLOWER["jpeg2000"])
+    with pytest.raises(Refused, match="at most 51 are"):
+        check_cost(ladder, 6, grid.tile_box(grid.last - 6, 0, 0), SLOWER["jpeg2000"])

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from nights import Lab, model, read_whole, wait_for
 from planish.batch import ledger as ledgers
+from planish.batch.discover import discover
 from planish.batch.entry import Found
 from planish.batch.ledger import Ledger
 from planish.batch.lock import locked
 from planish.batch.options import BatchOptions
 from planish.errors import OptionError
+from planish.serve import jobs as jobs_module
 from planish.serve.jobs import Jobs
 from planish.serve.jobstate import JobState
+from planish.serve.requests import NAME, Requests
 from planish.verification import verify_file
 
 POISON = """
@@ -119,6 +123,38 @@ def test_a_night_that_crashes_is_no_endless_one(lab: Lab, monkeypatch: pytest.Mo
         assert jobs.request(Path("a.svs")).state == "waiting"
 
 
+def test_odd_requests_of_strangers_hold_up_nobody(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.scan("a.svs")
+    jobs = jobs_of(lab)
+    folder = lab.output / NAME
+    for index, told in enumerate(({"slide": "a.svs", "at": "x"}, {"slide": "\ud800"}, {"slide": 1}, [], {"at": 1})):
+        (folder / f"{index}.request.json").write_text(json.dumps(told))
+    jobs.request(Path("a.svs"))
+    own = next(path for path in folder.glob("*.request.json") if len(path.name) > 20)
+    own.write_text(json.dumps({"slide": "a.svs", "at": "x"}))
+    assert Requests(lab.output).next() == {Path("a.svs"): 0.0}
+    fault = Mock(side_effect=[ValueError("odd"), {}])
+    monkeypatch.setattr(jobs_module, "_REST_S", 0.0)
+    monkeypatch.setattr(Requests, "next", fault)
+    with jobs:
+        wait_for(lambda: fault.call_count == 2)
+        fault.side_effect = lambda: {}
+
+
+def test_an_end_counts_for_the_slide_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend: Path) -> None:
+    lab = Lab(tmp_path, monkeypatch, pretend)
+    slide = lab.scan("a.svs", {})
+    lab.night()
+    jobs = jobs_of(lab)
+    (found,) = discover(lab.source).found
+    assert jobs.state(Path("a.svs"), found).state == "done"
+    slide.touch()
+    state = jobs.state(Path("a.svs"), found)
+    assert (state.state, state.reason) == ("none", "stale")
+    slide.unlink()
+    assert jobs.state(Path("a.svs"), found).state == "none"
+
+
 def test_folders_in_each_others_way_are_refused_at_once(lab: Lab) -> None:
     with pytest.raises(OptionError, match="choose another folder"):
         Jobs(lab.source, lab.source / "out")
@@ -144,3 +180,12 @@ def test_a_night_for_some_slides_leaves_all_others(
     assert lab.told("started") == []
     lab.night()
     assert lab.told("started") == ["c.svs"]
+
+
+def test_warnings_are_told_without_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend: Path) -> None:
+    lab = Lab(tmp_path, monkeypatch, pretend)
+    slide = lab.scan("Mustermann.svs", {})
+    lab.night()
+    lab.change("Mustermann.svs", warnings=(f"{slide}: look at it",))
+    state = jobs_of(lab).state(Path("Mustermann.svs"))
+    assert (state.state, state.warnings) == ("done", ("the slide: look at it",))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagecodecs
 import matplotlib
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from planish.serve.answers import Answers, without_paths
 from planish.serve.geometry import Grid
 from planish.serve.overlay import LAYERS, Overlay
 from planish.serve.pixels import Look, ServedPlane
+from planish.serve.seal import seal
 from planish.serve.shelf import OpenSlide, Shelf
 from planish.serve.signature import signature
 from planish.serve.wanted import Kind, Refused, Reply, Subject, Want
@@ -159,7 +159,9 @@ def equal_tiles(path: Path, flat: Path) -> Counter[str]:
     """Compare all inner tiles with those of the file, byte for byte; return how they were made."""
     opened, ways = OpenSlide(str(path)), Counter[str]()
     with open_slide(flat) as written:
-        served, _ = opened.best(str(side_file(flat, "map")))
+        place = side_file(flat, "map")
+        seal(place, place)
+        served, _ = opened.best(str(place))
         grid = served.grid
         assert (written.levels[0].width, written.levels[0].height) == (grid.width, grid.height)
         square, compared = written.levels[0].tile_width == grid.tile == written.levels[0].tile_height, 0
@@ -318,8 +320,10 @@ def mapped(svs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     focus = PlaneMap.load(side_file(flat, "map"))
     how, sharpness = focus.how.copy(), focus.sharpness.copy()
     how[0, 0], sharpness[2, 2] = How.GLASS, np.nan
-    replace(focus, how=how, sharpness=sharpness).save(side_file(flat, "map"))
-    return side_file(flat, "map")
+    place = side_file(flat, "map")
+    replace(focus, how=how, sharpness=sharpness).save(place)
+    seal(place, place)
+    return place
 
 
 def test_cells_as_json(svs: Path, mapped: Path) -> None:
@@ -387,20 +391,6 @@ def test_a_slide_that_is_deleted_is_gone(svs: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         answers.answer(Want("tile", before, level=10))
     assert caught.value.kind == "gone"
-    answers.close()
-
-
-def test_a_plane_of_a_folder_that_is_replaced_is_seen(tmp_path: Path) -> None:
-    for index, plane in enumerate(focus_stack()):
-        (tmp_path / f"{index}.png").write_bytes(bytes(imagecodecs.png_encode(plane)))
-    answers, before = Answers(), subject(tmp_path)
-    first = answers.answer(Want("tile", before, level=10)).body
-    (tmp_path / "0.png").write_bytes(bytes(imagecodecs.png_encode(255 - focus_stack()[0])))
-    with pytest.raises(Refused) as caught:
-        answers.answer(Want("tile", before, level=10))
-    assert caught.value.kind == "changed"
-    second = answers.answer(Want("tile", subject(tmp_path), level=10)).body
-    assert np.abs(decoded(first).astype(int) + decoded(second) - 255).mean() < 10
     answers.close()
 
 

@@ -104,6 +104,40 @@ def test_the_focus_map_lies_over_the_slide_with_its_legend(opened: Opening) -> N
     assert page.locator("#legend").is_hidden()
 
 
+def test_the_focus_map_shows_margin_and_sharpness_with_legends_of_their_own(opened: Opening) -> None:
+    watched = opened()
+    watched.slide()
+    watched.best()
+    page = watched.page
+    page.keyboard.press("m")  # as it was, where it is hidden
+    watched.layer("plane")
+    box = page.locator(".pane").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2 - 150, box["y"] + box["height"] / 2)
+    seen = [page.locator(".pane canvas").first.screenshot()]
+    for layer, title, ticks, under in (
+        ("margin", "Lead of the sharpest plane", r"0 %: as sharp\s+[\d.]+ %\s+(≥ )?[\d.]+ %", r"margin [\d.]+ %$"),
+        ("sharpness", r"Sharpness score \(.+\)", r"≤ [\d.]+\w?\s+[\d.]+\w?\s+≥ [\d.]+\w?", r"sharpness [\d.]+\w?$"),
+    ):
+        page.keyboard.press("m")
+        watched.layer(layer)
+        assert page.locator("#said").inner_text() == f"Focus map: {layer}"
+        assert re.match(title, page.locator(".legend-title").inner_text())
+        assert re.fullmatch(ticks, page.locator(".ticks").inner_text())
+        assert page.locator(".colours i").count() > 10
+        page.mouse.move(box["x"] + box["width"] / 2 - 151, box["y"] + box["height"] / 2)
+        assert re.search(under, page.locator("#cell").inner_text())
+        assert page.locator(".colours .here").count() == 1
+        assert watched.fields()["layer"] == layer
+        seen.append(page.locator(".pane canvas").first.screenshot())
+    assert len(set(seen)) == 3
+    page.get_by_role("button", name="Plane", exact=True).click()
+    watched.layer("plane")
+    assert "layer" not in watched.fields()
+    page.keyboard.press("f")
+    assert page.locator("#legend").is_hidden()
+
+
 def test_the_z_under_the_pointer_is_told_and_gone_to(opened: Opening) -> None:
     watched = opened()
     watched.slide()
@@ -157,11 +191,18 @@ def test_a_link_restores_the_view(opened: Opening) -> None:
     watched.shows("best", pane=1)
     assert watched.fields() == meant
     assert len(maps) == 1  # two would lie over each other
+    page.evaluate(f"location.hash = '{link}&layer=margin'")
+    watched.layer("margin")
+    watched.fields()
+    page.reload()
+    watched.layer("margin")
+    assert watched.fields() == meant | {"layer": "margin"}
     page.evaluate(f"location.hash = 'slide={slide}&plane=best&x=500&y=500&zoom=1'")
     watched.shows("best")
     assert watched.fields() == {"slide": slide, "plane": "best", "x": "500", "y": "500", "zoom": "1"}
-    page.evaluate(f"location.hash = 'slide={slide}&plane=99&x=NaN&zoom=-1&overlay=7'")
+    page.evaluate(f"location.hash = 'slide={slide}&plane=99&x=NaN&zoom=-1&overlay=7&layer=other'")
     watched.shows(4)
+    watched.layer("plane")
     assert watched.fields()["overlay"] == "1.00"
 
 
@@ -215,7 +256,7 @@ def test_a_slide_of_one_plane_offers_no_more(opened: Opening) -> None:
     watched.slide("single.svs")
     for name in ("best", "map", "side", "z"):
         assert watched.page.locator(f"#{name}").is_hidden()
-    for key in "bfs]":
+    for key in "bfms]":
         watched.page.keyboard.press(key)
     watched.shows(0)
 

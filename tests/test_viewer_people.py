@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 LINK = f"#slide={browser.slide_id('alpha.svs')}"
 TABLET = {"has_touch": True, "is_mobile": True}
-TARGETS = """() => [...document.querySelectorAll("button, a, input")].map(each => [each, each.getBoundingClientRect()])
-    .filter(([each, box]) => box.width && !each.disabled && Math.max(box.width, box.height) > 0)
-    .filter(([each, box]) => Math.min(box.width, box.height) < 44).map(([each]) => each.outerHTML)"""
-"""Of a page: what is there to be touched, but too small for a finger."""
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +69,10 @@ def test_all_can_be_reached_by_tab_and_is_seen_to_be(opened: Opening) -> None:
 def test_a_tablet_has_room_for_fingers(opened: Opening, width: int, height: int) -> None:
     watched = opened(viewport={"width": width, "height": height}, **TABLET)
     watched.open()
-    assert watched.page.evaluate(TARGETS) == []
+    assert watched.page.evaluate(browser.TARGETS) == []
     watched.open(f"{LINK}&plane=3&overlay=0.5&side=1")
     watched.shows("best", pane=1)
-    assert watched.page.evaluate(TARGETS) == []
+    assert watched.page.evaluate(browser.TARGETS) == []
     assert watched.page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]") == [width, height]
     boxes = [watched.page.locator(".pane").nth(pane).bounding_box() for pane in (0, 1)]
     assert boxes[0] and boxes[1] and (boxes[0]["y"] < boxes[1]["y"]) == (height > width)

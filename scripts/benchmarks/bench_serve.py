@@ -17,8 +17,9 @@ import imagecodecs
 import numpy as np
 import pyvips
 from night_case import POISON
-from service_case import Service, load, phantom, service
+from service_case import Service, load, phantom, service, viewing
 
+from planish.serve.registry import slide_id
 from planish.slide.open import open_slide
 
 STATIC = """
@@ -136,48 +137,57 @@ def _grid_level(running, slide, plane, level, dzi, opened, tally) -> None:  # ty
 
 
 def run_soak(folder: Path, seconds: float) -> None:
-    """Ask for random tiles of 20 slides, and watch memory and open files."""
+    """Ask for random tiles of 20 slides, and of the best of three, and watch memory and open files."""
     first = phantom(folder, "s00.svs", "cytology-dense", 1024, kind="svs")
     for index in range(1, 20):
         shutil.copyfile(first, folder / f"s{index:02d}.svs")
     chance, sizes = random.Random(0), []
     with service(folder, "--workers", "2", "--tile-cache", "32M") as running:
-        paths = [path for slide in running.ids().values() for plane in range(9) for level in (9, 10)
-                 for path in running.tiles(slide, plane, level)]  # fmt: skip
-        begin, wrong = time.monotonic(), 0
+        ids = list(running.ids().values())
+        for slide in ids[:3]:
+            running.make_best(slide)
+        places = [path.removeprefix(f"/api/slides/{ids[0]}/dzi/") for plane in (*range(9), "best") for level in (9, 10)
+                  for path in running.tiles(ids[0], plane, level)]  # fmt: skip
+        # All slides are alike, and so are their tiles.
+        truth = {place: running.get(f"/api/slides/{ids[0]}/dzi/{place}")[1] for place in places}
+        plain = [place for place in places if not place.startswith("best")]
+        begin, asked, wrong = time.monotonic(), 0, 0
         while time.monotonic() - begin < seconds:
-            for _ in range(2000):
-                wrong += running.get(chance.choice(paths))[0] != 200
+            for _ in range(500):
+                slide = chance.choice(ids)
+                place = chance.choice(places if slide in ids[:3] else plain)
+                wrong += running.get(f"/api/slides/{slide}/dzi/{place}") != (200, truth[place])
+            asked += 500
             sizes.append((time.monotonic() - begin, *running.memory()))
-    quarter = len(sizes) // 4
-    warm, late = sizes[quarter : 2 * quarter], sizes[-quarter:]
+    warm, late = sizes[len(sizes) // 10 : len(sizes) // 5 + 1], sizes[-max(1, len(sizes) // 10) :]
     before, after = (statistics.median(size[1] for size in part) for part in (warm, late))
-    print(f"{len(sizes) * 2000:,} tiles in {seconds:.0f} s, wrong {wrong}; MiB of all processes: second quarter "
-          f"{before:.0f}, last {after:.0f} ({after / before - 1:+.1%}); files {max(s[2] for s in sizes)}")  # fmt: skip
+    files = [max(size[2] for size in part) for part in (warm, late)]
+    print(f"soak: {asked:,} tiles in {sizes[-1][0]:.0f} s ({asked / sizes[-1][0]:,.0f}/s), wrong {wrong}; memory "
+          f"{before:.0f} → {after:.0f} MiB ({after / before - 1:+.1%}) from the second tenth to the last; "
+          f"files {files[0]} → {files[1]}")  # fmt: skip
 
 
 def run_poison(folder: Path, seconds: float) -> None:
-    """Measure healthy slides alone, and beside one that kills decoders."""
+    """Measure a healthy slide alone, and beside one that kills or holds up decoders."""
     healthy = phantom(folder, "healthy.svs", "cytology-dense", kind="svs")
-    for kind in ("hang", "segfault"):
-        shutil.copyfile(healthy, folder / f"poison-{kind}.svs")
-    for name in ("poison-hang.svs", "poison-segfault.svs"):
+    for kind in ("hang", "spin", "segfault", "memory"):
+        poison = folder / f"poison-{kind}.svs"
+        shutil.copyfile(healthy, poison)
         with service(folder, "--workers", "2", "--tile-cache", "0",
                      environment={"PYTHONPATH": str(POISON)}) as running:  # fmt: skip
-            ids = running.ids()
-            tiles = running.tiles(ids["healthy.svs"], 4)
+            # Not by the list of slides: that would open the poison.
+            tiles = running.tiles(slide_id(Path(healthy.name)), 4)
+            bad = [path.replace(slide_id(Path(healthy.name)), slide_id(Path(poison.name))) for path in tiles]
             truth = {path: running.get(path)[1] for path in tiles}
+            load(running.root, tiles, 2, 4)
             alone = load(running.root, tiles, seconds, 4)
-            bad = [path.replace(ids["healthy.svs"], ids[name]) for path in tiles]
-            asked = subprocess.Popen([shutil.which("wrk") or "wrk", "-t1", "-c4", f"-d{seconds + 4:.0f}s",
-                                      running.root + bad[0]], stdout=subprocess.DEVNULL)  # fmt: skip
-            time.sleep(1)
-            beside = load(running.root, tiles, seconds, 4)
+            with viewing(running.root, bad, seconds):
+                beside = load(running.root, tiles, seconds, 4)
             wrong = sum(running.get(path)[1] != body for path, body in truth.items())
-            asked.wait()
-            ratio = beside["p99"] / alone["p99"]
-            print(f"{name}: healthy p99 {alone['p99']:.1f} ms alone, {beside['p99']:.1f} ms beside it ({ratio:.1f} ×); "
-                  f"{beside['wrong']:.0f} refused, {wrong} wrong tiles")  # fmt: skip
+        poison.unlink()
+        print(f"{kind:<9} healthy p99 {alone['p99']:.1f} ms alone, {beside['p99']:.1f} ms beside it "
+              f"({beside['p99'] / alone['p99']:.1f} ×), {alone['per second']:,.0f} and {beside['per second']:,.0f}/s; "
+              f"{beside['wrong']:.0f} refused, {wrong} wrong tiles", flush=True)  # fmt: skip
 
 
 RUNS = {"load": (run_load, 8), "grid": (run_grid, 0), "soak": (run_soak, 3600), "poison": (run_poison, 10)}

@@ -126,12 +126,29 @@ def _ready(running: Service) -> bool:
 
 def load(root: str, paths: Sequence[str], seconds: float = 8, connections: int = 16) -> dict[str, float]:
     """Ask for paths one after the other, from several connections: requests per second, p50 and p99 in ms, wrong."""
-    wrk = shutil.which("wrk") or sys.exit("bench serve: needs wrk; install it")
-    with tempfile.TemporaryDirectory() as name:
-        urls, script = Path(name) / "urls", Path(name) / "load.lua"
-        urls.write_text("\n".join(paths))
-        script.write_text(LUA.replace("URLS", str(urls)))
-        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), root]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with _wrk(root, paths, LUA, seconds, connections) as asking:
+        said, _ = asking.communicate()
     rate, middle, worst, wrong = map(float, re.findall(r"RESULT (.*)", said)[0].split())
     return {"per second": rate, "p50": middle, "p99": worst, "wrong": wrong}
+
+
+@contextmanager
+def viewing(root: str, paths: Sequence[str], seconds: float) -> Iterator[None]:
+    """Ask for paths as four viewers do that get no answers: again and again, 80 in a second."""
+    with _wrk(root, paths, LUA + "function delay() return 50 end\n", seconds, 4) as asking:
+        yield
+        asking.communicate()
+
+
+@contextmanager
+def _wrk(
+    root: str, paths: Sequence[str], script: str, seconds: float, connections: int
+) -> Iterator[subprocess.Popen[str]]:
+    wrk = shutil.which("wrk") or sys.exit("bench serve: needs wrk; install it")
+    with tempfile.TemporaryDirectory() as name:
+        urls, lua = Path(name) / "urls", Path(name) / "load.lua"
+        urls.write_text("\n".join(paths))
+        lua.write_text(script.replace("URLS", str(urls)))
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(lua), root]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+            yield asking

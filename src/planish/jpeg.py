@@ -12,7 +12,7 @@ from planish.encoding import Encoding
 from planish.errors import SlideError
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_DHT, _SOS, _DQT, _DRI, _APP14 = 0xC4, 0xDA, 0xDB, 0xDD, 0xEE
+_DHT, _SOS, _DQT, _DRI, _APP0, _APP14 = 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xEE
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _APPLICATION = frozenset(range(0xE0, 0xF0)) | {0xFE}
@@ -163,8 +163,24 @@ def join(tile: bytes, tables: bytes, color: str) -> bytes:
     """
     if _has_tables(tile):
         tables = b""
-    marked = color != "rgb" or b"Adobe" in tile[: len(_SOI) + len(_ADOBE_RGB)]
-    return _inlined(tables, b"" if marked else _ADOBE_RGB) + tile[len(_SOI) :]
+    if color != "rgb":
+        return _inlined(tables, b"") + tile[len(_SOI) :]
+    return _inlined(tables, _ADOBE_RGB) + _unmarked(tile)[len(_SOI) :]
+
+
+def _unmarked(data: bytes) -> bytes:
+    """Return a stream without the markers at its start that speak of colours: by JFIF it is YCbCr, whatever Adobe says.
+
+    libjpeg believes JFIF, and so do most programs.
+    """
+    kept, start = [_SOI], len(_SOI)
+    for marker, segment, stop in _segments(data):
+        if marker not in _APPLICATION:
+            break
+        if marker not in (_APP0, _APP14):
+            kept.append(segment)
+        start = stop
+    return b"".join([*kept, data[start:]])
 
 
 def _has_tables(tile: bytes) -> bool:
@@ -175,7 +191,8 @@ def _has_tables(tile: bytes) -> bool:
 @lru_cache(maxsize=64)
 def _inlined(tables: bytes, marker: bytes) -> bytes:
     """Return what replaces a tile's SOI; cached, as all tiles of a page share it."""
-    return _SOI + marker + tables[len(_SOI) :].removesuffix(_EOI)
+    bare = _unmarked(tables) if marker else tables
+    return _SOI + marker + bare[len(_SOI) :].removesuffix(_EOI)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -18,6 +18,11 @@ def _hang() -> None:
         time.sleep(60)
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
 def _eat() -> None:
     eaten = []
     while True:
@@ -41,6 +46,7 @@ _POISONS = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "abort": os.abort,
     "hang": _hang,
+    "spin": _spin,
     "memory": _eat,
     "exception": _raise,
 }

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from planish.batch.entry import Found, shown
-from planish.batch.grouping import Group, groups_in, inner_folders, is_zarr, output_stem, results_in
+from planish.batch.grouping import Group, flat_in, groups_in, inner_folders, is_zarr, output_stem, results_in
 from planish.batch.walk import Identity, Listing, Walk, below
 from planish.errors import SlideError, SlideNotFound
 
@@ -40,7 +40,7 @@ class _Candidate:
     linked: bool
 
 
-def discover(folder: Path, patterns: Sequence[str] = ()) -> Discovery:
+def discover(folder: Path, patterns: Sequence[str] = (), *, flat: bool = False) -> Discovery:
     """Find the slides in a folder and in those below it, also behind symbolic links; nothing is opened as a slide.
 
     Parameters
@@ -51,6 +51,8 @@ def discover(folder: Path, patterns: Sequence[str] = ()) -> Discovery:
         Only slides are wanted whose path below `folder`, or whose name, fits one of these, as in a shell but with
         ``*`` for any characters, in either case. One that ends with the suffix, such as ``*.dat``, also finds files
         that are no slides by their suffix.
+    flat : bool, optional
+        Find the flat slides that planish wrote as well.
 
     Returns
     -------
@@ -74,8 +76,9 @@ def discover(folder: Path, patterns: Sequence[str] = ()) -> Discovery:
     results = 0
     try:
         for listing in walk:
-            results += len(results_in(listing))
-            for group in groups_in(listing, partial(wanted.name_suffix, listing)):
+            written = flat_in(listing) if flat else []
+            results += len(results_in(listing)) - len(written)
+            for group in (*groups_in(listing, partial(wanted.name_suffix, listing)), *written):
                 if not wanted.want(listing, group):
                     continue
                 if group.problem:
@@ -140,12 +143,20 @@ def _check(folder: Path) -> None:
 def _candidate(listing: Listing, group: Group) -> _Candidate:
     files = [listing.files[name] for name in group.files]
     inner = [facts for name in group.folders for facts in below(listing.path / name)]
+    path = listing.path / group.name
+    files_of, folders_of = (
+        tuple(str((listing.path / name).relative_to(path.parent)) for name in names)
+        for names in (group.files, group.folders)
+    )
     found = Found(
-        path=listing.path / group.name,
+        path=path,
         relative=listing.relative / group.name,
         stem=_stem(listing, group),
         size=sum(file.size for file in files) + sum(facts.st_size for facts in inner),
         mtime_ns=max([*(file.mtime_ns for file in files), *(facts.st_mtime_ns for facts in inner)], default=0),
+        flat=group.flat,
+        files=files_of,
+        folders=folders_of,
     )
     item = listing.files.get(group.name) or listing.folders.get(group.name)
     identity = tuple(file.identity for file in files) or ((item.identity,) if item else ())

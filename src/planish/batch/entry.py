@@ -26,6 +26,10 @@ class Found:
         Bytes of all files of the slide.
     mtime_ns : int
         When the newest of them changed.
+    flat : bool
+        Whether planish wrote it; a batch passes such slides over.
+    files, folders : tuple of str
+        All that the slide is made of, below the folder in which `path` lies.
     """
 
     path: Path
@@ -33,6 +37,9 @@ class Found:
     stem: Path
     size: int
     mtime_ns: int
+    flat: bool = False
+    files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

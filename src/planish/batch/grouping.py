@@ -41,6 +41,8 @@ class Group:
         Whether the folder gives the slide its name.
     problem : str
         Why these files are no slide that can be opened; mostly empty.
+    flat : bool
+        Whether planish wrote it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Group:
     folders: tuple[str, ...] = ()
     whole: bool = False
     problem: str = ""
+    flat: bool = False
 
 
 def inner_folders(listing: Listing) -> set[str]:
@@ -69,6 +72,13 @@ def results_in(listing: Listing) -> set[str]:
         if name.lower().endswith(_RESULTS)
         or (Path(name).suffix.lower() in TIFFS and f"{Path(name).stem}.record.json" in listing.files)
     }
+
+
+def flat_in(listing: Listing) -> list[Group]:
+    """Return the slides among the files that planish wrote."""
+    return [
+        Group(name, (name,), flat=True) for name in sorted(results_in(listing)) if Path(name).suffix.lower() in TIFFS
+    ]
 
 
 def output_stem(name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from planish.batch.entry import shown
+from planish.batch.entry import Found, shown
 
 Identity = tuple[int, int] | Path
 """Device and inode; the path itself where a file system numbers nothing."""
@@ -167,3 +167,17 @@ def below(folder: Path) -> Iterator[os.stat_result]:
                 yield Path(path, name).stat()
             except OSError:  # the slide's own process says what is wrong
                 continue
+
+
+def measured(found: Found) -> tuple[int, int]:
+    """Return `size` and `mtime_ns` of a slide as they are now.
+
+    Raises
+    ------
+    OSError
+        Where a file of it is gone.
+    """
+    folder = found.path.parent
+    facts = [(folder / name).stat() for name in found.files]
+    facts += [each for name in found.folders for each in below(folder / name)]
+    return sum(each.st_size for each in facts), max((each.st_mtime_ns for each in facts), default=0)

@@ -6,6 +6,7 @@ import argparse
 import errno
 import ipaddress
 import os
+import resource
 import socket
 import sys
 import tempfile
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FACTORY = "planish.serve.app:create_app"
 TOKEN = "PLANISH_SERVE_TOKEN"
 BACKLOG = 2048
+CONNECTIONS = 1024
+"""Of a web process; who comes beyond is answered 503. Each is an open file, and what its client has not read yet."""
 END_S = 3
 """That open answers, such as events, are given when the service ends."""
 
@@ -41,6 +44,10 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
         "--cors", action="append", default=[], metavar="ORIGIN", help="let pages of an origin read the answers, e.g. "
         "https://viewer.example, or * for any; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="answer also when asked for by that name, as "
+        "behind a proxy, or * for any; needed without --token only; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--show-label", action="store_true", help="serve label and macro images, which may show names")
     parser.add_argument("--allow-jobs", type=Path, metavar="OUT", help="let slides be flattened into that folder")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="folder for plane maps (the user's cache)")
@@ -56,6 +63,7 @@ def serve(options: Namespace) -> int:
         from uvicorn.supervisors import Multiprocess
 
         from planish.serve.app import create_app
+        from planish.serve.patience import Patient
         from planish.serve.registry import Registry
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "planish":
@@ -63,6 +71,7 @@ def serve(options: Namespace) -> int:
         raise PlanishError(f"{error.name} is missing; install it with pip install 'planish[serve]'") from error
     if not 0 <= options.port <= 65535 or options.workers < 1:
         raise OptionError("--port goes from 0 to 65535, and --workers from 1")
+    most_files = _more_files()
     registry = Registry(options.folder)
     registry.check()
     with _shared(options.workers) as shared:
@@ -74,7 +83,8 @@ def serve(options: Namespace) -> int:
             several = options.workers > 1
             config = uvicorn.Config(
                 FACTORY if several else app, factory=several, workers=options.workers, log_config=None, ws="none",
-                access_log=False, server_header=False, timeout_graceful_shutdown=END_S,
+                access_log=False, server_header=False, timeout_graceful_shutdown=END_S, http=Patient,
+                limit_concurrency=min(CONNECTIONS, most_files // 2),
             )  # fmt: skip
             with suppress(KeyboardInterrupt):  # a service is ended by a signal; that is no failure
                 if several:
@@ -82,6 +92,15 @@ def serve(options: Namespace) -> int:
                 else:
                     uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _more_files() -> int:
+    """Let this process and those that it starts open as many files as they may, and return how many that are."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    few, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if few == resource.RLIM_INFINITY else few
 
 
 def _options(options: Namespace, shared: Path | None) -> ServeOptions:
@@ -94,13 +113,14 @@ def _options(options: Namespace, shared: Path | None) -> ServeOptions:
         folder=options.folder.absolute(),
         token=token,
         cors=tuple(options.cors),
+        hosts=(options.host, *options.allow_host),
         show_label=options.show_label,
         allow_jobs=options.allow_jobs and options.allow_jobs.absolute(),
         cache=options.cache and options.cache.absolute(),
         shared=shared,
         tile_cache=options.tile_cache,
-        # With one alone a slide that takes long would hold up all others.
-        decoders=max(2, cores() // options.workers),
+        # One more than a slide may have: one that takes long would hold up all others.
+        decoders=1 + max(1, cores() // options.workers),
     )
 
 

@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from starlette.types import Scope
 
 from planish.serve.cache import Headers
+from planish.serve.hosts import Hosts
 from planish.serve.responses import Problem, Response
 from planish.serve.settings import ServeOptions
 
-COOKIE = "planish"
+COOKIE = "planish-"
+"""What the name of the cookie begins with; the rest is the token's, for services on several ports of one host."""
 OPEN = frozenset({"/", "/favicon.ico", "/healthz"})
 VIEWER = "/viewer/"
 """What answers without a token: whether the process lives, and the viewer, which asks for the token."""
@@ -35,13 +37,15 @@ class Caller:
 
     Attributes
     ----------
-    authorization, cookie, origin, none_match : str
-        As they came; empty where there are none.
+    authorization, cookie, origin, site, none_match : str
+        As they came; empty where there are none. `site` tells whether a page of this service asks, where a browser says
+        so: that is so over TLS, and on the same machine.
     """
 
     authorization: str = ""
     cookie: str = ""
     origin: str = ""
+    site: str = ""
     none_match: str = ""
 
     @classmethod
@@ -51,8 +55,16 @@ class Caller:
         return _NOBODY if not found else cls(*(found.get(name, "") for name in _NAMES))
 
 
-_NAMES = (b"authorization", b"cookie", b"origin", b"if-none-match")
+_NAMES = (b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"if-none-match")
+_OWN = ("", "same-origin", "none")
 _NOBODY = Caller()
+
+
+_UNNAMED = Problem(
+    421,
+    "the service does not go by the name that it was asked for; ask by its IP address or localhost, or start it with "
+    "--allow-host NAME",
+)
 
 
 class Access:
@@ -61,8 +73,12 @@ class Access:
     def __init__(self, options: ServeOptions) -> None:
         self._token, self._origins = options.token, frozenset(options.cors)
         self._any = "*" in self._origins
+        # With a token no name matters: a page that was led here has neither the token nor our cookie, which browsers
+        # send to the name that it was set for.
+        self._hosts = Hosts(("*",) if options.token else options.hosts)
         # The cookie is not the token: who reads a browser's store cannot ask by other means.
-        self._pass = hmac.digest(self._token.encode(), b"planish cookie", "sha256").hex() if self._token else ""
+        self._pass = self._derived(b"planish cookie") if self._token else ""
+        self._cookie = COOKIE + self._derived(b"planish name")[:8]
         others = b"cross-origin" if self._origins else b"same-origin"
         self.everywhere: Headers = (
             (b"x-content-type-options", b"nosniff"),
@@ -73,12 +89,15 @@ class Access:
 
     def check(self, scope: Scope, caller: Caller) -> Response | None:
         """Return the answer to those who may not ask, or are to ask elsewhere; None to all others."""
+        if not self._hosts.know(scope):
+            return _UNNAMED.response
         method = scope["method"]
         if method == "OPTIONS" and caller.origin and self._origins:
             return self._preflight()
         if self._token and not self._known(caller) and not _is_open(scope):
             return self._entry(scope)
-        if method not in ("GET", "HEAD", "OPTIONS") and self._foreign(scope, caller):
+        exempt = self._any and self._bears(caller)
+        if method not in ("GET", "HEAD", "OPTIONS") and not exempt and self._foreign(scope, caller):
             return Problem(403, "pages of other origins may not do this; allow theirs with --cors ORIGIN").response
         return None
 
@@ -96,24 +115,40 @@ class Access:
             (b"vary", b"Origin"),
         )
 
-    def _known(self, caller: Caller) -> bool:
+    def may_begin(self, scope: Scope, caller: Caller) -> bool:
+        """Whether what is read may begin work: not by a picture in a page of an origin that is not allowed."""
+        if self._any and (self._bears(caller) or not self._token):
+            return True
+        if caller.origin:
+            return not self._foreign(scope, caller)
+        return caller.site in _OWN
+
+    def _derived(self, use: bytes) -> str:
+        return hmac.digest(self._token.encode(), use, "sha256").hex()
+
+    def _bears(self, caller: Caller) -> bool:
+        """Whether the token itself is sent, which a browser does for no page that does not have it."""
         scheme, _, token = caller.authorization.partition(" ")
-        if scheme.lower() == "bearer" and _same(token.strip(), self._token):
+        return bool(self._token) and scheme.lower() == "bearer" and _same(token.strip(), self._token)
+
+    def _known(self, caller: Caller) -> bool:
+        if self._bears(caller):
             return True
         pairs = (each.strip().partition("=") for each in caller.cookie.split(";"))
-        return any(name == COOKIE and _same(value, self._pass) for name, _, value in pairs)
+        return any(name == self._cookie and _same(value, self._pass) for name, _, value in pairs)
 
     def _entry(self, scope: Scope) -> Response:
         """Take the token out of an address into a cookie, so that it stays in no history and no log."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = [value for name, value in query if name == "token"]
+        # A plus that was not quoted comes as a space, which no token has.
+        given = [value.replace(" ", "+") for name, value in query if name == "token"]
         if scope["method"] not in ("GET", "HEAD") or len(given) != 1 or not _same(given[0], self._token):
             ask = (b"www-authenticate", b'Bearer realm="planish"')
             return Problem(401, "a token is needed; send it as Authorization: Bearer TOKEN", headers=(ask,)).response
         left = urlencode([(name, value) for name, value in query if name != "token"])
         path = "/" + (scope.get("raw_path") or b"/").decode("ascii", "replace").partition("?")[0].lstrip("/\\")
         secure = "; Secure" if scope.get("scheme") == "https" else ""
-        cookie = f"{COOKIE}={self._pass}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        cookie = f"{self._cookie}={self._pass}; Path=/; HttpOnly; SameSite=Strict{secure}"
         place = f"{path}?{left}" if left else path
         headers = ((b"location", place.encode()), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store"))
         return Response(b"", headers, 303)
@@ -128,7 +163,7 @@ class Access:
 
     def _foreign(self, scope: Scope, caller: Caller) -> bool:
         """Whether a page that is none of ours asks, which a browser sends without asking whether it may."""
-        if not caller.origin or caller.origin in self._origins or (self._any and self._token):
+        if not caller.origin or caller.origin in self._origins:
             return False
         return urlsplit(caller.origin).netloc != host_of(scope)
 

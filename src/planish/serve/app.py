@@ -22,20 +22,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from planish.batch.entry import shown
+from planish.errors import SlideNotFound
 from planish.serve.access import POLICY, Access, Caller
 from planish.serve.best import Best
 from planish.serve.bestoptions import BestOptions
 from planish.serve.cache import TileCache
 from planish.serve.jobs import Jobs
+from planish.serve.leaving import while_there
 from planish.serve.metrics import Metrics
-from planish.serve.pictures import Pictures, Terms
-from planish.serve.pool import Pool
+from planish.serve.pictures import PASSIVE, Pictures, Terms
+from planish.serve.pool import STOPPING, Pool
 from planish.serve.registry import Registry
-from planish.serve.responses import Problem, Response
+from planish.serve.responses import Problem, Response, refused
 from planish.serve.routes import routes
 from planish.serve.service import Decoders, Service
 from planish.serve.settings import ServeOptions
 from planish.serve.tiles import PREFIX, Tiles
+from planish.serve.wanted import Refused
 from planish.threads import cores
 
 LEAVE_S = 1.0
@@ -43,6 +47,9 @@ LEAVE_S = 1.0
 _TILES = (".jpeg", ".png")
 _READS = ("GET", "HEAD")
 _FAULT = Problem(500, "a fault of planish; its log says more, please report it")
+_STOPPING = refused(Refused("busy", STOPPING))
+"""For whoever still waits when a server that ends has no more patience."""
+_READ_ONLY = Problem(405, "this address takes GET, HEAD only", headers=((b"allow", b"GET, HEAD"),))
 _LOG = logging.getLogger(__name__)
 
 
@@ -64,11 +71,13 @@ def create_app(options: ServeOptions | None = None, decoders: Decoders | None = 
         Where folders cannot be used.
     """
     options = options or ServeOptions.from_environment()
+    if not options.folder.is_dir():
+        raise SlideNotFound(f"{shown(options.folder)}: no such folder to serve; check the path")
     best = Best(options.cache, BestOptions())
     service = Service(
         options,
         Registry(options.folder, best.options.meaning()),
-        decoders or Pool(options.decoders or cores()),
+        decoders or Pool(options.decoders or 1 + cores()),
         best,
         Jobs(options.folder, options.allow_jobs) if options.allow_jobs else None,
         TileCache(options.tile_cache),
@@ -108,26 +117,32 @@ class Front:
         route = "refused"
         answer = self._access.check(scope, caller)
         if answer is None:
-            route, answer = "tile", await self._tile(scope, caller)
+            if not self._access.may_begin(scope, caller):
+                scope[PASSIVE] = True
+            route, answer = "tile", await self._tile(scope, receive, caller)
         if answer is None:
             await self._others(scope, receive, send, shared, begun)
             return
         await Response(answer.body, (*answer.headers, *shared), answer.status)(scope, receive, send)
         self._metrics.count(route, answer.status, time.perf_counter() - begun)
 
-    async def _tile(self, scope: Scope, caller: Caller) -> Response | None:
+    async def _tile(self, scope: Scope, receive: Receive, caller: Caller) -> Response | None:
         """Return the answer to whoever asks for a tile, None to others."""
         path = _inner(scope)
-        if not path.startswith(PREFIX) or not path.endswith(_TILES) or scope["method"] not in _READS:
+        if not path.startswith(PREFIX) or not path.endswith(_TILES):
             return None
-        terms = Terms.of(scope["query_string"], caller.none_match)
+        if scope["method"] not in _READS:
+            return _READ_ONLY.response
+        terms = Terms.of(scope, caller.none_match)
         answer = self._tiles.at_once(path, terms)
         if answer is not None:
             return answer
         try:
-            return await self._tiles.tile(path, terms)
+            return await while_there(receive, self._tiles.tile(path, terms))
         except Problem as problem:
             return problem.response
+        except asyncio.CancelledError:
+            return _STOPPING.response
         except Exception:
             _LOG.exception("a tile was answered with 500")
             return _FAULT.response
@@ -135,10 +150,11 @@ class Front:
     async def _others(
         self, scope: Scope, receive: Receive, send: Send, shared: tuple[tuple[bytes, bytes], ...], begun: float
     ) -> None:
-        status = 500
+        status, started = 500, False
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
+            started = True
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *shared, (b"content-security-policy", POLICY)]
@@ -146,6 +162,12 @@ class Front:
 
         try:
             await self._rest(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not started:
+                await _STOPPING.response(scope, receive, watched)
+                return
+            with contextlib.suppress(RuntimeError):  # all was sent already
+                await send({"type": "http.response.body", "body": b""})
         finally:
             self._metrics.count(_name(scope), status, time.perf_counter() - begun)
 
@@ -204,9 +226,13 @@ async def _problem(request: Request, error: Exception) -> Response:
 async def _wrong_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
-    detail = "nothing is served at this address; /openapi.json lists what is" if error.status_code == 404 else None
-    detail = detail or HTTPStatus(error.status_code).description
-    return Problem(error.status_code, detail, headers=headers).response
+    status, detail = error.status_code, HTTPStatus(error.status_code).description
+    if status == 405:
+        allowed = sorted((error.headers or {}).get("Allow", "").split(", "))
+        detail = f"this address takes {', '.join(allowed)} only"
+    if status == 404:
+        detail = "nothing is served at this address; /openapi.json lists what is"
+    return Problem(status, detail, headers=headers).response
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,7 @@ from planish.serve.bestoptions import BestOptions
 from planish.serve.beststate import BestState
 from planish.serve.changes import changes
 from planish.serve.claim import Claim
+from planish.serve.process import secrets
 from planish.serve.smallfile import put
 from planish.serve.store import Store, default_folder
 from planish.serve.wanted import Refused
@@ -30,6 +32,8 @@ from planish.serve.words import without_paths
 MOST_WAITING = 64
 """Slides, in one web process."""
 _TURN_WAIT_S = 0.1
+_FRESH_S = 1.0
+"""For which a map that was there counts as there."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -56,6 +60,7 @@ class Best:
         self.options = options or BestOptions()
         self._meaning = f"{self.options.meaning()}\0{__version__}"
         self._store = Store(folder or default_folder(), self.options.most_bytes)
+        self._seen: dict[str, tuple[float, str, BestState]] = {}
         self._stopped = threading.Event()
         # Its threads live as long as the pool: processes are told to die with the thread that started them.
         self._pool = ThreadPoolExecutor(self.options.turns(), thread_name_prefix="planish-best")
@@ -64,6 +69,11 @@ class Best:
     def state(self, path: str, signature: str) -> BestState:
         """Return how far the map is of a slide, whose signature changes with the file."""
         return self._store.look(self._key(path, signature))
+
+    def known(self, path: str, signature: str) -> BestState | None:
+        """Return that the map is ready where that was seen a moment ago, without a look at the disk."""
+        at, seen, state = self._seen.get(path, (-_FRESH_S, "", None))
+        return state if seen == signature and time.monotonic() - at < _FRESH_S else None
 
     def begin(self, path: str, signature: str, size: int = 0) -> BestState:
         """Have the map made unless it is there, being made, or failed a short while ago.
@@ -82,6 +92,8 @@ class Best:
         """
         key = self._key(path, signature)
         if (state := self._store.look(key)).state != "none":
+            if state.state == "ready":
+                self._seen[path] = time.monotonic(), signature, state
             return state
         try:
             self._begin(key, Path(path), size)
@@ -160,7 +172,7 @@ class Best:
         task = Task(
             (sys.executable, "-P", "-m", "planish.serve.survey", *words),
             self.options.limits(max(size, _size(path))),
-            {**threads, TAG_VARIABLE: key},
+            {**threads, **dict.fromkeys(secrets(), ""), TAG_VARIABLE: key},
         )
         try:
             why = failure(task, run(task, self._stopped.is_set))

@@ -12,7 +12,7 @@ from planish.convert import ConvertOptions
 from planish.focus.options import SurveyOptions
 from planish.fuse.options import FuseOptions
 from planish.threads import cores
-from planish.write.tiff import WriteOptions
+from planish.write.options import WriteOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ MOST_HELD = 64 << 20
 """Pixels of a level that a region may be made of; they are held at once."""
 MOST_DECODED = 512 << 20
 """Pixels of the slide that one answer may need where levels are missing; some seconds of decoding."""
+SLOWER = {"jpeg2000": 10}
+"""How much longer than for JPEG that takes, by codec."""
 
 
 class TilePlace(NamedTuple):
@@ -212,14 +214,15 @@ def rungs(levels: Sequence[Level], plan: LevelPlan, grid: Grid) -> tuple[Rung, .
     return tuple(found)
 
 
-def check_cost(ladder: Sequence[Rung], step: int, box: Box) -> None:
-    """Raise Refused where a box needs more pixels of the slide than one answer may."""
+def check_cost(ladder: Sequence[Rung], step: int, box: Box, slower: int = 1) -> None:
+    """Raise Refused where a box needs more pixels of the slide than one answer may; fewer where they are `SLOWER`."""
     above = next(index for index in range(step, -1, -1) if ladder[index].source is not None)
     pixels = _area(box) << 2 * (step - above)
-    if pixels > MOST_DECODED:
+    most = MOST_DECODED // slower
+    if pixels > most:
         detail = (
             f"the slide lacks small levels, so {pixels >> 20:,} Mpx would have to be decoded; at most "
-            f"{MOST_DECODED >> 20:,} are: ask for less, or write the slide with a pyramid"
+            f"{most >> 20:,} are: ask for less, or write the slide with a pyramid"
         )
         raise Refused("too large", detail)
 

@@ -11,7 +11,7 @@ from planish.serve.access import base_of
 from planish.serve.facts import SlideFacts, plane_number
 from planish.serve.geometry import LARGEST_OUTPUT, Grid
 from planish.serve.iiifrequest import ImageRequest
-from planish.serve.pictures import Asked, Pictures, Terms
+from planish.serve.pictures import Asked, Pictures, terms_of
 from planish.serve.registry import Served
 from planish.serve.responses import Problem, Response, as_json
 from planish.serve.service import Service
@@ -52,8 +52,7 @@ class Iiif:
         meant = ImageRequest.of(*pieces, (facts.width, facts.height))
         asked = Asked(name, plane, f"/iiif/{name}@{plane}/{meant.canonical}", meant.fields(), region=True)
         canonical = f'<{_image(request, name, plane)}/{meant.canonical}>;rel="canonical"'.encode()
-        terms = Terms.of(request.scope["query_string"], request.headers.get("if-none-match", ""))
-        return await self._pictures.picture(asked, terms, ((b"link", canonical + b"," + _LEVEL),))
+        return await self._pictures.picture(asked, terms_of(request), ((b"link", canonical + b"," + _LEVEL),))
 
     async def _facts(self, name: str, plane: str) -> SlideFacts:
         async def work(slide: Served) -> SlideFacts:

@@ -13,22 +13,24 @@ from math import inf
 from pathlib import Path
 
 from planish.batch import ledger as ledgers
-from planish.batch.entry import Entry, shown
+from planish.batch.entry import Entry, Found, shown
 from planish.batch.ledger import Ledger, LedgerError
 from planish.batch.lock import holder
 from planish.batch.night import check_folders
 from planish.batch.options import BatchOptions
 from planish.batch.process import Limits, Task, run
 from planish.batch.reasons import Failure
+from planish.batch.walk import measured
 from planish.serve.changes import changes
 from planish.serve.claim import Claim, claimed
 from planish.serve.flattening import told
 from planish.serve.jobstate import JobState
+from planish.serve.process import secrets
 from planish.serve.requests import Requests
 from planish.serve.wanted import Refused
 from planish.serve.words import without_paths
 
-_LOOK_S = 0.5
+_LOOK_S, _REST_S = 0.5, 10.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ class Jobs:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="planish-jobs", daemon=True)
 
-    def request(self, relative: Path) -> JobState:
+    def request(self, relative: Path, slide: Found | None = None) -> JobState:
         """Ask for a slide, by its place below the source folder; one that is done already is left as it is.
 
         Raises
@@ -72,25 +74,25 @@ class Jobs:
                 self._requests.put(relative)
         except OSError as error:
             raise Refused("busy", f"the request could not be written ({error.strerror}); try again later") from error
-        return self.state(relative)
+        return self.state(relative, slide)
 
-    def state(self, relative: Path) -> JobState:
-        """Return how far a slide is."""
+    def state(self, relative: Path, slide: Found | None = None) -> JobState:
+        """Return how far a slide is; where it is given as it was found, an end counts only if it is still the same."""
         asked, entry, works = self._requests.time(relative), self._entry(relative), holder(self._output) is not None
         if entry and entry.state == "running" and works:
             return JobState("running", seconds=round(time.time() - (entry.begun or time.time())))
         if entry and entry.state in ("done", "failed") and (entry.ended or 0) >= asked:
             # A later request of which nothing came says more than an earlier end.
             why = self._requests.failure(relative)
-            return JobState("failed", why.reason, why.message) if why else self._ended(entry, relative)
+            return JobState("failed", why.reason, why.message) if why else self._ended(entry, relative, slide)
         if asked or (works and entry and entry.state == "waiting"):
             return self._waiting(entry, relative, other=works and not claimed(self._requests.lock))
         why = self._requests.failure(relative)
         return JobState("failed", why.reason, why.message) if why else JobState("none")
 
-    def changes(self, relative: Path) -> AsyncIterator[JobState]:
+    def changes(self, relative: Path, slide: Found | None = None) -> AsyncIterator[JobState]:
         """Return how far a slide is, whenever that changes, until nothing more is done for it."""
-        return changes(lambda: self.state(relative))
+        return changes(lambda: self.state(relative, slide))
 
     def start(self) -> None:
         """Begin to do what is asked for."""
@@ -115,21 +117,24 @@ class Jobs:
         except LedgerError:  # there is none yet, or it is being written
             return None
 
-    def _ended(self, entry: Entry, relative: Path) -> JobState:
+    def _ended(self, entry: Entry, relative: Path, slide: Found | None) -> JobState:
+        if slide and _replaced(slide, entry):
+            return JobState("none", "stale", "the slide was replaced since it was flattened; ask for it again")
         seconds = round(entry.seconds or 0)
         if entry.state == "done":
-            return JobState("done", seconds=seconds, output=shown(entry.output))
-        return JobState("failed", entry.reason, self._told(entry, relative), seconds)
+            warnings = tuple(self._told(warning, relative) for warning in entry.warnings)
+            return JobState("done", seconds=seconds, output=shown(entry.output), warnings=warnings)
+        return JobState("failed", entry.reason, self._told(entry.message, relative), seconds)
 
     def _waiting(self, entry: Entry | None, relative: Path, *, other: bool) -> JobState:
         if other:
             return JobState("waiting", "occupied", "another batch works in the output folder; it goes first")
         if entry and entry.state == "waiting" and entry.reason:
-            return JobState("waiting", entry.reason, self._told(entry, relative))
+            return JobState("waiting", entry.reason, self._told(entry.message, relative))
         return JobState("waiting")
 
-    def _told(self, entry: Entry, relative: Path) -> str:
-        return without_paths(entry.message, self._source / relative, self._source, self._output)
+    def _told(self, message: str, relative: Path) -> str:
+        return without_paths(message, self._source / relative, self._source, self._output)
 
     def _work(self) -> None:
         while not self._stop.wait(_LOOK_S):
@@ -141,15 +146,27 @@ class Jobs:
                         self._night()
             except OSError as error:  # the disk may come back
                 _LOG.warning("requested slides cannot be flattened now: %s", error.strerror)
+            except Exception:  # whatever it is, those that are asked for later are not to wait for ever
+                _LOG.exception("requested slides cannot be flattened now")
+                self._stop.wait(_REST_S)
 
     def _night(self) -> None:
         wanted = self._requests.next()
         words = str(self._source), str(self._output), told(self._options)
         memory = resource.getrlimit(resource.RLIMIT_DATA)[1]  # as it is: slides have limits of their own
-        task = Task((sys.executable, "-P", "-m", "planish.serve.flattening", *words), Limits(inf, memory))
+        command = (sys.executable, "-P", "-m", "planish.serve.flattening", *words)
+        task = Task(command, Limits(inf, memory), dict.fromkeys(secrets(), ""))
         outcome = run(task, self._stop.is_set)
         if outcome.code and outcome.end == "itself":
             _LOG.error("a night for requested slides ended with code %d: %s", outcome.code, outcome.complained)
             why = Failure("error", "planish batch itself failed; the service's log says how")
             for relative, asked in wanted.items():
                 self._requests.settle(relative, asked, why)
+
+
+def _replaced(slide: Found, entry: Entry) -> bool:
+    """Whether a slide is no longer the one that the ledger knows."""
+    try:
+        return measured(slide) != (entry.size, entry.mtime_ns)
+    except OSError:
+        return True

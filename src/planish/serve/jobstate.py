@@ -13,13 +13,16 @@ class JobState:
     Attributes
     ----------
     state : str
-        ``"none"``: nobody has asked. ``"waiting"``, ``"running"``, ``"done"``, ``"failed"``.
+        ``"none"``: nobody has asked, or not since the slide was replaced. ``"waiting"``, ``"running"``, ``"done"``,
+        ``"failed"``.
     reason, message : str
         Why it failed, or why it waits; without any path.
     seconds : int
         For which it has been running, or ran.
     output : str
         The flat slide below the output folder, where it is done.
+    warnings : tuple of str
+        What a person should look at in it; without any path.
     """
 
     state: Literal["none", "waiting", "running", "done", "failed"]
@@ -27,6 +30,7 @@ class JobState:
     message: str = ""
     seconds: int = 0
     output: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def under_way(self) -> bool:

@@ -13,6 +13,8 @@ class Limits:
     ----------
     seconds : float
         For one want, and for one to wait.
+    patience : float
+        For one want, until another decoder is started beside the one for slides that have never answered.
     memory : int
         Bytes of a decoder; what goes beyond is refused.
     resident : int
@@ -26,6 +28,7 @@ class Limits:
     """
 
     seconds: float = 20.0
+    patience: float = 1.0
     memory: int = 2 << 30
     resident: int = 1 << 30
     wants: int = 200_000

@@ -61,12 +61,12 @@ def _paths(known: Mapping[str, Plain]) -> Plain:
     looks = [known["which"], known["format"], known["v"]]
     iiif = [number, plane]
     image = [known[name] for name in ("region", "picture", "rotation", "last")]
-    seen, best = ("404", "410", "422", "503"), ("202", "404", "410", "422", "503")
+    seen, best = ("404", "410", "422", "503"), ("202", "403", "404", "410", "422", "503")
     return {
         "/healthz": _get("Whether the process lives", _JSON),
         "/readyz": _get("Whether slides can be opened", _JSON, (), ("503",)),
         "/metrics": _get("Counters, for Prometheus", "text/plain"),
-        "/api/slides": _get("The slides", _JSON),
+        "/api/slides": _get("The slides", _JSON, (), ("503",)),
         slide: _get("One slide", _JSON, [number], seen),
         f"{slide}/thumbnail": _get(
             "A small picture of it", (_JPEG, _PNG), [number, known["size"], *looks], ("400", *best)
@@ -107,7 +107,7 @@ def _parameters(example: str | None) -> Mapping[str, Plain]:
     return {
         "id": _path("id", {"type": "string", "pattern": "^[0-9a-f]{16}$"}) | found,
         "plane": _path("plane", plane) | {"example": "0"},
-        "name": _path("name", {"type": "string", "pattern": "^[A-Za-z]{1,40}$"}),
+        "name": _path("name", {"type": "string", "pattern": "^[A-Za-z]{1,40}$"}) | {"example": "thumbnail"},
         "what": _path("what", {"enum": list(LAYERS)}),
         **{name: _path(name, whole) | {"example": 0} for name in ("level", "column", "row")},
         "region": _path("region", {"type": "string", "pattern": r"^(full|square|[0-9]{1,9}(,[0-9]{1,9}){3})$"}),

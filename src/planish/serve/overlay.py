@@ -48,8 +48,9 @@ class Overlay:
         self._coloured: dict[str, NDArray[np.uint8]] = {}
         self._scales = {
             "plane": Scale(0, max(1, len(focus.z_um) - 1)),
-            "margin": Scale(0, 1),
-            "sharpness": _spread(focus.sharpness[focus.specimen & np.isfinite(focus.sharpness)]),
+            # Few slides have margins beyond a tenth: from 0 to 1, all cells would look alike.
+            "margin": Scale(0, _spread(focus, focus.margin).high),
+            "sharpness": _spread(focus, focus.sharpness),
         }
 
     def to_json(self) -> bytes:
@@ -131,8 +132,9 @@ def _hex(layer: str, count: int) -> list[str]:
     return ["#{:02x}{:02x}{:02x}".format(*colour[::-1]) for colour in _table(layer)[places].tolist()]
 
 
-def _spread(values: NDArray[Any]) -> Scale:
-    """Return a scale from the 1st to the 99th percentile, as `planish.report.panels` has it."""
+def _spread(focus: PlaneMap, layer: NDArray[np.float32]) -> Scale:
+    """Return a scale from the 1st to the 99th percentile of the specimen, as `planish.report.panels` has it."""
+    values = layer[focus.specimen & np.isfinite(layer)]
     low, high = (float(value) for value in np.percentile(values, (1, 99))) if values.size else (0.0, 1.0)
     return Scale(low, high, log=0 < 10 * low < high)
 

@@ -15,7 +15,7 @@ from planish.fuse.plan import Plan
 from planish.model import Box, Level
 from planish.report.thumbnail import encode_png
 from planish.serve.display import Stretch
-from planish.serve.geometry import Grid, check_cost, rungs
+from planish.serve.geometry import SLOWER, Grid, check_cost, rungs
 from planish.slide.base import Slide
 from planish.write.encode import JpegTiles, choose_encoder
 from planish.write.jpeg import encode, standard_encoding
@@ -76,6 +76,8 @@ class ServedPlane:
         self.grid = Grid.of(plan)
         self._rungs = rungs(slide.levels, plan, self.grid)
         self._encoder = _encoder(slide, stretch)
+        encoding = slide.encoding(0, 0)
+        self._slower = SLOWER.get(encoding.codec, 1) if encoding else 1
         self._copied = [self._copyable(step) for step in range(self.grid.levels)]
         self._halved = BlockCache(HALVED_BYTES)
         self._plan = Plan.of(slide.focus, slide.focus.recipe) if isinstance(slide, FlatSlide) else None
@@ -136,7 +138,7 @@ class ServedPlane:
 
     def _read(self, step: int, box: Box) -> NDArray[Any]:
         """Return the pixels of a box of a DZI level; the last ones are repeated where the slide's level is smaller."""
-        check_cost(self._rungs, step, box)
+        check_cost(self._rungs, step, box, self._slower)
         rung = self._rungs[step]
         x, y = min(box.x, rung.width - 1), min(box.y, rung.height - 1)
         width, height = min(box.x + box.width, rung.width) - x, min(box.y + box.height, rung.height) - y

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from planish.batch import guard
+from planish.serve.settings import VARIABLE
 from planish.serve.wanted import MOST_OPEN, Refusal, Refused, Reply, Want
 from planish.serve.wire import BrokenMessage, Inbox, packed
 
@@ -45,6 +46,8 @@ class DecoderProcess:
         Bytes that it may take.
     heard : callable
         Called with (this, answer): an answer to `ask`; None where it is ready for the first one, or is no more.
+    niceness : int, optional
+        By which others go first once it is ready.
 
     Attributes
     ----------
@@ -60,8 +63,8 @@ class DecoderProcess:
         How much it was asked so far.
     """
 
-    def __init__(self, memory: int, heard: Callable[[DecoderProcess, Answer | None], None]) -> None:
-        self._heard, self._inbox = heard, Inbox()
+    def __init__(self, memory: int, heard: Callable[[DecoderProcess, Answer | None], None], niceness: int = 0) -> None:
+        self._heard, self._inbox, self._niceness = heard, Inbox(), niceness
         self._buffer = bytearray(_BUFFER)
         self._loop = asyncio.get_running_loop()
         self._socket, theirs = socket.socketpair()
@@ -94,6 +97,8 @@ class DecoderProcess:
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
         message = packed(want.to_json())
+        if self.reaped():  # its end of the socket may not have told so yet
+            return False
         try:
             # Far less than a socket holds, and it holds nothing else: less sent is as good as none.
             return self._socket.send(message) == len(message)
@@ -142,20 +147,37 @@ class DecoderProcess:
         facts = json.loads(header)
         if not self.ready:
             self.ready = facts["hello"] == 1
+            if self._niceness:
+                _yield(self._process.pid, self._niceness)
             self._heard(self, None)
             return
         self.spent = self.spent or facts.get("spent") is True
         self._heard(self, _answer(facts, body))
 
 
+def secrets() -> list[str]:
+    """Return the variables of this process that are nothing to those that open slides: the token is in one."""
+    return [name for name in os.environ if name.startswith(VARIABLE)]
+
+
 def _begun(command: list[str], theirs: socket.socket, ours: socket.socket) -> subprocess.Popen[bytes]:
     """Start a process at one end of a pair of sockets; the other is closed where that fails."""
-    ends, variables = theirs.fileno(), {**os.environ, **_ENVIRONMENT}
+    hidden = secrets()
+    variables = {name: value for name, value in os.environ.items() if name not in hidden} | _ENVIRONMENT
+    ends = theirs.fileno()
     try:
         return subprocess.Popen(command, stdin=ends, stdout=ends, start_new_session=True, env=variables)
     except OSError:
         ours.close()
         raise
+
+
+def _yield(pid: int, niceness: int) -> None:
+    """Let others go before a process; it may have ended already."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+        # Where Linux shares cores out by sessions first, the process is one by itself.
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def _answer(facts: dict[str, Any], body: bytes) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from planish.batch.reasons import Failure
 from planish.errors import WriteError
-from planish.serve.smallfile import get, put
+from planish.serve.smallfile import get, number, put
 
 NAME = ".planish.requests"
 AT_ONCE = 32
@@ -60,8 +60,8 @@ class Requests:
 
     def next(self) -> dict[Path, float]:
         """Return the slides to be done next, those that were asked for first, and when that was."""
-        told = [get(path) for path in self.folder.glob("*.request.json")]
-        waiting = sorted((each for each in told if each and isinstance(each.get("slide"), str)), key=_when)
+        told = [each for path in self.folder.glob("*.request.json") if (each := get(path)) and _is_for(each, path)]
+        waiting = sorted(told, key=_when)
         return {Path(each["slide"]): _when(each) for each in waiting[:AT_ONCE]}
 
     def settle(self, relative: Path, asked: float, why: Failure | None = None) -> None:
@@ -84,7 +84,15 @@ class Requests:
 
 
 def _when(told: dict[str, Any]) -> float:
-    return float(told.get("at", 0))
+    return number(told, "at")
+
+
+def _is_for(told: dict[str, Any], path: Path) -> bool:
+    """Whether a request is the one that `put` would write to its place, and not a stranger's."""
+    try:
+        return path.name.startswith(_key(Path(told["slide"])))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _key(relative: Path) -> str:

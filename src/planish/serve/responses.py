@@ -99,3 +99,8 @@ def as_json(value: Any, headers: Headers = (), *, status: int = 200, kind: bytes
     """Return a value as JSON, which whoever keeps it asks after."""
     body = json.dumps(value, allow_nan=False).encode()
     return Response(body, ((b"content-type", kind), REVALIDATE, *headers), status)
+
+
+def has(none_match: str, tag: str) -> bool:
+    """Whether a client that says ``If-None-Match`` has what has a tag, which holds no comma."""
+    return none_match.strip() == "*" or tag in (each.strip().removeprefix("W/") for each in none_match.split(","))

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from planish.serve import site
 from planish.serve.iiif import Iiif
+from planish.serve.leaving import watched
 from planish.serve.operations import Operations
 from planish.serve.pictures import Pictures
 from planish.serve.service import Service
@@ -35,11 +36,11 @@ def routes(service: Service, pictures: Pictures) -> list[Route]:
         "/openapi.json": ("openapi", told.openapi),
         "/api/slides": ("slides", slides.index),
         SLIDE: ("slide", slides.one),
-        f"{SLIDE}/thumbnail": ("thumbnail", slides.thumbnail),
-        f"{SLIDE}/associated/{{name}}": ("associated", slides.associated),
+        f"{SLIDE}/thumbnail": ("thumbnail", watched(slides.thumbnail)),
+        f"{SLIDE}/associated/{{name}}": ("associated", watched(slides.associated)),
         f"{SLIDE}/dzi/{{plane}}.dzi": ("dzi", slides.descriptor),
-        f"{SLIDE}/region": ("region", slides.region),
-        f"{SLIDE}/focus": ("focus", slides.focus),
+        f"{SLIDE}/region": ("region", watched(slides.region)),
+        f"{SLIDE}/focus": ("focus", watched(slides.focus)),
         f"{SLIDE}/focus/{{what}}.dzi": ("dzi", slides.cells_descriptor),
         f"{SLIDE}/best": ("best", works.best),
         f"{SLIDE}/best/events": ("events", works.best_events),
@@ -47,7 +48,7 @@ def routes(service: Service, pictures: Pictures) -> list[Route]:
         f"{SLIDE}/flatten/events": ("events", works.flatten_events),
         "/iiif/{image}": ("iiif_base", iiif.base),
         "/iiif/{image}/info.json": ("iiif_info", iiif.info),
-        "/iiif/{image}/{region}/{size}/{rotation}/{last}": ("iiif", iiif.image),
+        "/iiif/{image}/{region}/{size}/{rotation}/{last}": ("iiif", watched(iiif.image)),
     }
     return [
         Route(path, end, methods=["GET", "POST"] if name in POSTED else ["GET"], name=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from planish.serve.best import Best
@@ -88,28 +88,51 @@ class Service:
                 return error
             raise
 
-    async def subject(self, slide: Served, plane: str) -> Subject:
+    async def subject(self, slide: Served, plane: str, *, mapped: bool = False, begins: bool = True) -> Subject:
         """Return what is meant by a plane in an address.
+
+        Parameters
+        ----------
+        slide : Served
+            Whose.
+        plane : str
+            An index, ``z=`` in µm, or ``best``.
+        mapped : bool, optional
+            Whether the plane map itself is asked for; else the best of a single plane is that plane.
+        begins : bool, optional
+            Whether the best is made where it is not.
 
         Raises
         ------
         Problem
-            Where there is none such, or the best is not made yet; that begins it.
+            Where there is none such, or the best is not made yet.
         Refused
             Where the slide cannot be looked at.
         """
         number = plane_number(plane)
         if number == BEST:
-            return Subject(slide.path, slide.signature, BEST, await self.best_map(slide))
+            if not mapped and await self.is_flat(slide):
+                return slide.subject
+            return replace(slide.subject, plane=BEST, map=await self.best_map(slide, begins=begins))
         if number is None:
             number = (await self.facts(slide)).plane(plane)
-        return Subject(slide.path, slide.signature, number)
+        return replace(slide.subject, plane=number)
 
-    async def best_map(self, slide: Served) -> str:
+    async def is_flat(self, slide: Served) -> bool:
+        """Whether the slide has a single plane, which then is the best of all; raise Refused."""
+        return len((await self.facts(slide)).z_um) == 1
+
+    async def best_map(self, slide: Served, *, begins: bool = True) -> str:
         """Return the path of the plane map; raise Problem 202 while it is made, 422 where it cannot be."""
-        state = await self.begin_best(slide)
+        look = self.begin_best if begins else self.best_state
+        state = self.best.known(slide.path, slide.signature) or await look(slide)
         if state.state == "ready":
             return state.map
+        if state.state == "none" and not begins:
+            raise Problem(
+                403, "the best of all planes is not there yet, and pages of other origins may not have it found; open "
+                "the slide in the viewer, or allow their origin with --cors",
+            )  # fmt: skip
         if state.state == "failed":
             raise Problem(422, f"the best of all planes could not be found: {state.message}", state.facts())
         more = {**state.facts(), "events": f"/api/slides/{slide.id}/best/events"}
@@ -119,6 +142,10 @@ class Service:
     async def begin_best(self, slide: Served) -> BestState:
         """Have the best made unless it is there or under way."""
         return await asyncio.to_thread(self.best.begin, slide.path, slide.signature, slide.size)
+
+    async def best_state(self, slide: Served) -> BestState:
+        """Return how far the best is."""
+        return await asyncio.to_thread(self.best.state, slide.path, slide.signature)
 
     def gauges(self) -> Samples:
         """Return what is counted elsewhere, for the metrics."""

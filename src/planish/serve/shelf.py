@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from planish.planemap import PlaneMap
 from planish.serve.display import Stretch
 from planish.serve.overlay import Overlay
 from planish.serve.pixels import ServedPlane
+from planish.serve.seal import sealed
 from planish.serve.signature import signature
 from planish.serve.stack import DECODED_BYTES, Stack
 from planish.serve.wanted import MOST_OPEN, Refused, Subject
@@ -56,16 +58,11 @@ class OpenSlide:
         Raises
         ------
         Refused
-            Where the map is not there.
+            Where the map is not there, or not the one that was made; that one is removed.
         PlanishError
-            Where it is none, or for another slide.
+            Where it is for another slide.
         """
-        try:
-            key = f"{path}/{signature(path)}"
-        except Refused as refused:
-            raise Refused(
-                "changed", "the best of all planes is no longer known; ask for it to be found again"
-            ) from refused
+        key = _checked(path, self._maps)
         if key not in self._maps:
             focus = PlaneMap.load(Path(path))
             recipe = focus.recipe
@@ -140,8 +137,20 @@ class Shelf:
 
 def check(subject: Subject) -> None:
     """Raise Refused unless the slide is still the one that is meant."""
-    if signature(subject.path) != subject.signature:
+    if signature(subject.path, subject.files) != subject.signature:
         raise Refused("changed", "the slide was replaced or changed; load the list of slides again")
+
+
+def _checked(path: str, known: Collection[str]) -> str:
+    """Return what tells a map from others, and look into it unless it is known."""
+    try:
+        key = f"{path}/{signature(path)}"
+        if key in known or sealed(Path(path)):
+            return key
+        Path(path).unlink()
+    except (Refused, OSError):
+        pass
+    raise Refused("changed", "the best of all planes is no longer known; ask for it to be found again")
 
 
 def _forget_files() -> None:

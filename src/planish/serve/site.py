@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from planish.serve.responses import REVALIDATE, Problem, Response
+from planish.serve.responses import REVALIDATE, Problem, Response, has
 
 FOLDER = Path(__file__).with_name("viewer")
 _TYPES = {
@@ -45,7 +45,7 @@ def _answer(name: str, request: Request) -> Response:
     body = path.read_bytes()
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'.encode()
     headers = ((b"content-type", _kind(path).encode()), (b"etag", tag), REVALIDATE)
-    if tag.decode() in request.headers.get("if-none-match", ""):
+    if has(request.headers.get("if-none-match", ""), tag.decode()):
         return Response(b"", headers, 304)
     return Response(body, headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from planish.serve.cache import Headers
 from planish.serve.facts import HIDDEN, SlideFacts, plane_number
 from planish.serve.overlay import LAYERS
-from planish.serve.pictures import Asked, Pictures, Terms
+from planish.serve.pictures import Asked, Pictures, terms_of
 from planish.serve.regions import region_fields, thumbnail_fields
 from planish.serve.registry import Served
 from planish.serve.responses import REVALIDATE, Problem, Response, as_json
@@ -59,7 +60,9 @@ class Slides:
                 "version": slide.version,
                 "jobs": self._service.jobs is not None,
             }
-            return as_json({**facts.told, **named, "associated": self._shown(facts)})
+            shown = self._shown(facts)
+            withheld = [name for name in facts.associated if name not in shown]
+            return as_json({**facts.told, **named, "associated": shown, "withheld": withheld})
 
         return await self._service.answered(request.path_params["id"], work)
 
@@ -77,16 +80,17 @@ class Slides:
 
     async def region(self, request: Request) -> Response:
         """Send a box of a plane."""
-        plane = _single(request, "plane")
+        given = _given(request)
+        plane = given.get("plane", "")
         facts = await self._facts(request, plane)
-        fields = region_fields(request.query_params, facts)
-        return await self._picture(request, plane or str(facts.middle), fields)
+        return await self._picture(request, plane or str(facts.middle), region_fields(given, facts))
 
     async def thumbnail(self, request: Request) -> Response:
         """Send a small picture of all of a plane."""
-        plane = _single(request, "plane")
+        given = _given(request)
+        plane = given.get("plane", "")
         facts = await self._facts(request, plane)
-        return await self._picture(request, plane or str(facts.middle), thumbnail_fields(request.query_params, facts))
+        return await self._picture(request, plane or str(facts.middle), thumbnail_fields(given, facts))
 
     async def associated(self, request: Request) -> Response:
         """Send an image that is none of the specimen's planes."""
@@ -109,8 +113,13 @@ class Slides:
         look = self._looking.get(slide.id)
         if look is None:
             look = self._looking[slide.id] = asyncio.ensure_future(self._look(slide))
-            look.add_done_callback(lambda _: self._looking.pop(slide.id, None))
+            look.add_done_callback(lambda done: self._looked(slide.id, done))
         return look
+
+    def _looked(self, name: str, done: asyncio.Task[SlideFacts]) -> None:
+        self._looking.pop(name, None)
+        if not done.cancelled() and isinstance(done.exception(), Refused):
+            return  # looked at, so that asyncio does not complain where the list was sent already
 
     async def _look(self, slide: Served) -> SlideFacts:
         async with self._looks:
@@ -138,16 +147,14 @@ class Slides:
         return [name for name in facts.associated if name not in HIDDEN or self._service.options.show_label]
 
 
-def terms_of(request: Request) -> Terms:
-    """Return on which terms a client asks."""
-    return Terms.of(request.scope["query_string"], request.headers.get("if-none-match", ""))
-
-
-def _single(request: Request, name: str) -> str:
-    given = request.query_params.getlist(name)
-    if len(given) > 1 or (given and not given[0]):
-        raise Problem(400, f"{name}: give it once, with a value")
-    return given[0] if given else ""
+def _given(request: Request) -> Mapping[str, str]:
+    """Return the values of a query, which must be clear."""
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given or (name == "plane" and not value):
+            raise Problem(400, f"{name[:40]}: give it once, with a value")
+        given[name] = value
+    return given
 
 
 def _seen(look: asyncio.Task[SlideFacts]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,12 @@ def get(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def number(told: Mapping[str, Any], name: str) -> float:
+    """Return a number out of a file; 0 where there is none, or no sensible one."""
+    try:
+        value = float(told.get(name, 0))
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return value if math.isfinite(value) else 0.0

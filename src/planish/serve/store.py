@@ -1,7 +1,7 @@
 """The plane maps that were made for the service: a folder of files that are called by keys and never by a slide.
 
-Of each key there are at most: ``.map.json``; while somebody works on it ``.lock`` and ``.progress.json``; after a
-failure ``.failed.json``.
+Of each key there are at most: ``.map.json`` and its ``.seal.json``; while somebody works on it ``.lock`` and
+``.progress.json``; after a failure ``.failed.json``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import re
 import stat
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from planish.batch.reasons import Failure
 from planish.errors import WriteError
 from planish.serve.beststate import BestState
 from planish.serve.claim import Claim, claimed
-from planish.serve.smallfile import get, put
+from planish.serve.smallfile import get, number, put
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 4096
@@ -56,7 +57,8 @@ class Store:
             facts = self.folder.lstat()
             if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
                 raise WriteError(f"{self.folder}: belongs to somebody else; choose another cache folder")
-            self.folder.chmod(0o700)
+            if stat.S_IMODE(facts.st_mode) != 0o700:
+                self.folder.chmod(0o700)
         except OSError as error:
             raise WriteError(
                 f"{folder}: cannot be used as a cache ({error.strerror}); choose another folder"
@@ -120,19 +122,21 @@ class Store:
         path = self.map(key)
         try:
             used = path.stat().st_mtime
-            if time.time() - used > _FRESH_S:
-                os.utime(path)
         except OSError:
             return None
+        if time.time() - used > _FRESH_S:
+            with suppress(OSError):  # a disk that cannot be written to can still be read
+                os.utime(path)
         return BestState("ready", map=str(path))
 
     def _working(self, key: str) -> BestState:
         told = get(self.progress(key)) or {}
-        return BestState("working", "", str(told.get("stage", "")), int(told.get("done", 0)), int(told.get("total", 0)))
+        done, total = (int(number(told, name)) for name in ("done", "total"))
+        return BestState("working", "", str(told.get("stage", "")), done, total)
 
     def _failed(self, key: str) -> BestState | None:
         told = get(self.folder / f"{key}.failed.json")
-        if told is None or time.time() > float(told.get("until", 0)):
+        if told is None or time.time() > number(told, "until"):
             return None
         return BestState("failed", reason=str(told.get("reason")), message=str(told.get("message")))
 

@@ -19,6 +19,7 @@ from typing import Any
 from planish.convert import choose_planes
 from planish.files import replacing
 from planish.serve.bestoptions import BestOptions
+from planish.serve.seal import seal
 from planish.serve.smallfile import put
 
 _EVERY_S = 0.2
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         found = choose_planes(Path(slide), BestOptions.from_json(options).convert_options(), Told(Path(progress)))
         with replacing(Path(target), overwrite=True) as temporary:
             found.save(temporary)
+            seal(Path(target), temporary)
     except Exception as error:
         sys.stdout.write(json.dumps({"error": _told(error)}))
         return 1

@@ -21,6 +21,8 @@ class Job:
     want: Want
     reply: asyncio.Future[Reply]
     since: float = field(default_factory=time.monotonic)
+    again: bool = False
+    """Whether a decoder died of it, or was killed by somebody while it was at it."""
 
     @property
     def path(self) -> str:
@@ -56,7 +58,11 @@ class Jobs:
         queue = self._by_path.get(job.path, ())
         if self._count >= self._most or len(queue) >= max(1, self._most // 4):
             raise Refused("busy", "too much is asked for at once; ask again in a moment")
-        self._by_path.setdefault(job.path, deque()).append(job)
+        waiting = self._by_path.setdefault(job.path, deque())
+        if job.again:
+            waiting.appendleft(job)
+        else:
+            waiting.append(job)
         self._count += 1
 
     def drop(self, job: Job) -> None:

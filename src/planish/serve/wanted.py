@@ -30,12 +30,15 @@ class Subject:
         Index, 0 = lowest z; -1 for the best of all.
     map : str
         Path of the plane map by which the best is put together; empty for a plane.
+    files : tuple of str
+        The slide's other files, as far as they are in its signature.
     """
 
     path: str
     signature: str
     plane: int = 0
     map: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,11 @@ class Want:
     format: str = "jpg"
     name: str = ""
 
+    @property
+    def wide(self) -> bool:
+        """Whether it can cost far more than a tile, so that its taking too long says little of the slide."""
+        return self.kind == "region"
+
     def to_json(self) -> bytes:
         """Return it for the wire."""
         # `asdict` copies deeply, and takes longer than all the rest of asking.
@@ -95,7 +103,8 @@ class Want:
     def from_json(cls, data: bytes) -> Self:
         """Return what `to_json` made."""
         fields = json.loads(data)
-        return cls(**{**fields, "subject": Subject(**fields["subject"])})
+        subject = fields["subject"]
+        return cls(**{**fields, "subject": Subject(**{**subject, "files": tuple(subject["files"])})})
 
 
 @dataclass(frozen=True, slots=True)

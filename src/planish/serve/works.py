@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from planish.serve.beststate import BestState
+from planish.serve.changes import Condition, Followed, changes
 from planish.serve.jobs import Jobs
 from planish.serve.jobstate import JobState
 from planish.serve.registry import Served
@@ -21,27 +22,21 @@ QUIET_S = 15.0
 """After which a comment is sent, so that no proxy takes the line for dead."""
 
 
-class Told(Protocol):
-    """How far some work is."""
-
-    def facts(self) -> dict[str, Any]:
-        """Return it for JSON."""
-
-
 class Works:
     """Routes below ``/api/slides/{id}``."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._service, self._followed = service, Followed()
 
     async def best(self, request: Request) -> Response:
         """Tell how far the best is; POST has it made."""
 
         async def work(slide: Served) -> Response:
+            if await self._service.is_flat(slide):
+                return _best(slide, BestState("ready"))
             if request.method == "POST":
-                await self._service.facts(slide)
                 return _best(slide, await self._service.begin_best(slide))
-            return _best(slide, await asyncio.to_thread(self._service.best.state, slide.path, slide.signature))
+            return _best(slide, await self._service.best_state(slide))
 
         return await self._service.answered(request.path_params["id"], work)
 
@@ -49,7 +44,10 @@ class Works:
         """Follow the best as it is made, as server-sent events."""
 
         async def work(slide: Served) -> StreamingResponse:
-            return _stream(self._service.best.changes(slide.path, slide.signature))
+            if await self._service.is_flat(slide):
+                return _stream(changes(lambda: BestState("ready")))
+            begin = partial(self._service.best.changes, slide.path, slide.signature)
+            return _stream(self._followed.follow(("best", slide.id, slide.version), begin))
 
         return await self._service.answered(request.path_params["id"], work)
 
@@ -58,8 +56,11 @@ class Works:
         jobs = self._jobs()
 
         async def work(slide: Served) -> Response:
-            act = jobs.request if request.method == "POST" else jobs.state
-            return _job(slide, await asyncio.to_thread(act, slide.relative))
+            posted = request.method == "POST"
+            if posted and slide.flat:
+                raise Problem(422, "the slide is flat already: planish wrote it")
+            act = jobs.request if posted else jobs.state
+            return _job(slide, await asyncio.to_thread(act, slide.relative, slide.found))
 
         return await self._service.answered(request.path_params["id"], work)
 
@@ -68,7 +69,9 @@ class Works:
         jobs = self._jobs()
 
         async def work(slide: Served) -> StreamingResponse:
-            return _stream(jobs.changes(slide.relative))
+            return _stream(
+                self._followed.follow(("flatten", slide.id), partial(jobs.changes, slide.relative, slide.found))
+            )
 
         return await self._service.answered(request.path_params["id"], work)
 
@@ -88,13 +91,13 @@ def _job(slide: Served, state: JobState) -> Response:
     return as_json({**state.facts(), "events": events}, status=202 if state.under_way else 200)
 
 
-def _stream(states: AsyncIterator[Told]) -> StreamingResponse:
+def _stream(states: AsyncIterator[Condition]) -> StreamingResponse:
     # nginx holds events back unless it is told not to.
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(_events(states), headers=headers, media_type="text/event-stream")
 
 
-async def _events(states: AsyncIterator[Told]) -> AsyncIterator[str]:
+async def _events(states: AsyncIterator[Condition]) -> AsyncIterator[str]:
     """Yield events as text; the last is called ``end``."""
     coming = asyncio.ensure_future(anext(states, None))
     last = "{}"

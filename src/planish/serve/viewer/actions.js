@@ -1,6 +1,7 @@
 // What keys and buttons do to a slide's view.
 
-import { say } from "./notice.js";
+import { LAYERS } from "./layers.js";
+import { announce, say } from "./notice.js";
 
 const STEP = 0.2; // parts of what is seen
 const ZOOM = 1.5;
@@ -19,6 +20,7 @@ export function makeActions(view) {
     // Beside the plane, the best shows already: there it is shown alone.
     best: () => turn({ best: view.state.side || !view.state.best, side: false }),
     map: () => turn({ overlay: view.state.overlay ? 0 : view.opacity }),
+    nextLayer: () => many && nextLayer(view),
     side: () => turn({ side: !view.state.side }),
     left: move(-1, 0),
     right: move(1, 0),
@@ -28,9 +30,28 @@ export function makeActions(view) {
     zoomOut: () => view.active.zoomBy(1 / ZOOM),
     fit: () => view.active.osd.viewport.goHome(),
     full: () => view.active.goTo({ x: null, y: null, zoom: 1 }, false),
+    images: () => view.images.toggle(),
+    closeImages: () => view.images.close(),
+    flatten: () => view.job.begin(),
+    closeJob: () => view.job.close(),
     copyLink: () => copyLink(view.address),
-    back: () => (location.hash = ""),
+    back,
   };
+}
+
+// Whoever is in a panel leaves that first.
+function back() {
+  const panel = document.activeElement.closest(".aside section");
+  if (panel) panel.querySelector(".close").click();
+  else location.hash = "";
+}
+
+// A map that is hidden shows first as it was.
+function nextLayer(view) {
+  const { overlay, layer } = view.state;
+  const next = LAYERS[(LAYERS.indexOf(layer) + 1) % LAYERS.length];
+  view.set(overlay ? { layer: next } : { overlay: view.opacity });
+  announce(`Focus map: ${view.state.layer}`);
 }
 
 async function copyLink(address) {

@@ -55,8 +55,8 @@ async function json(url, options) {
 
 export const listSlides = async () => (await json(new URL("api/slides", BASE).href)).slides;
 export const readSlide = (id) => json(slideUrl(id));
-export const readBest = (id) => json(slideUrl(id, "/best"));
-export const beginBest = (id) => json(slideUrl(id, "/best"), { method: "POST" });
+export const readWork = (id, kind) => json(slideUrl(id, `/${kind}`));
+export const beginWork = (id, kind) => json(slideUrl(id, `/${kind}`), { method: "POST" });
 export const readFocus = (id) => json(slideUrl(id, "/focus"));
 
 // Pictures go onto canvases, not into <img>: those could send no token, and blob addresses need a laxer policy.
@@ -73,8 +73,8 @@ export async function readPicture(url, signal) {
 }
 
 // Server-sent events, read with fetch because EventSource can send no token.
-export async function* bestEvents(id, signal) {
-  const response = await request(slideUrl(id, "/best/events"), { signal });
+export async function* workEvents(id, kind, signal) {
+  const response = await request(slideUrl(id, `/${kind}/events`), { signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let pending = "";
   try {

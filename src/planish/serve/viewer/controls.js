@@ -13,9 +13,10 @@ export function drawSlide(facts) {
   $("slider").max = facts.planes.length - 1;
 }
 
-export function drawButtons({ best, side, overlay }, opacity) {
+export function drawButtons({ best, side, overlay, layer }, opacity) {
   const pressed = { best: best && !side, map: overlay > 0, side };
   for (const [id, on] of Object.entries(pressed)) $(id).setAttribute("aria-pressed", on);
+  for (const button of $("legend").querySelectorAll("[data-layer]")) button.setAttribute("aria-pressed", button.dataset.layer === layer);
   $("opacity").value = Math.round(100 * (overlay || opacity));
 }
 

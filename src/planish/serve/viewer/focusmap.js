@@ -1,64 +1,55 @@
-// The focus map: which plane is sharpest in each cell, laid over the slide, with its legend.
+// The focus map, laid over the slide: which plane is sharpest in each cell, how far it is ahead, how sharp it is.
 
-import { planeText, zText } from "./scale.js";
+import { Legend } from "./legend.js";
 import { focusTiles } from "./tiles.js";
-
-const LABELLED = 11; // swatches that each carry their z; of more, some do
 
 export class FocusMap {
   constructor(facts, cells, panel) {
-    Object.assign(this, { facts, cells, panel, item: null, opacity: 0, pane: null });
-    this.#drawLegend();
+    Object.assign(this, { facts, cells, panel, items: new Map(), layer: "plane", opacity: 0 });
+    this.legend = new Legend(panel, facts, cells);
   }
 
-  // The plane of the cell at a place in level-0 pixels; null on glass.
-  planeAt({ x, y }) {
-    const column = Math.min(Math.floor(x / this.cells.cell_width), this.cells.plane[0].length - 1);
-    const row = Math.min(Math.floor(y / this.cells.cell_height), this.cells.plane.length - 1);
-    const glass = this.cells.how[row][column] === this.cells.how_values.glass;
-    return glass ? null : this.cells.plane[row][column];
+  // What is known of the cell at a place in level-0 pixels; null on glass.
+  at({ x, y }) {
+    const { cell_width, cell_height, plane, margin, sharpness, how, how_values } = this.cells;
+    const column = Math.min(Math.floor(x / cell_width), plane[0].length - 1);
+    const row = Math.min(Math.floor(y / cell_height), plane.length - 1);
+    if (how[row][column] === how_values.glass) return null;
+    return { plane: plane[row][column], margin: margin[row][column], sharpness: sharpness[row][column] };
   }
 
-  show(pane, opacity) {
-    this.opacity = opacity;
+  show(pane, layer, opacity) {
+    Object.assign(this, { layer, opacity });
     this.panel.hidden = !opacity;
-    if (!this.pane && opacity) this.#load(pane);
-    this.item?.setOpacity(opacity);
+    this.legend.show(layer);
+    if (opacity && !this.items.has(layer)) this.#load(pane, layer);
+    for (const [each, item] of this.items) item?.setOpacity(each === layer ? opacity : 0);
+    this.#tell();
   }
 
-  #load(pane) {
-    this.pane = pane;
+  #load(pane, layer) {
+    this.items.set(layer, null);
     pane.osd.addTiledImage({
-      tileSource: focusTiles(this.facts),
+      tileSource: focusTiles(this.facts, layer),
       x: 0,
       y: 0,
       width: 1,
-      opacity: this.opacity,
+      opacity: layer === this.layer ? this.opacity : 0,
       success: ({ item }) => {
-        this.item = item;
-        item.setOpacity(this.opacity);
+        this.items.set(layer, item);
+        item.setOpacity(layer === this.layer ? this.opacity : 0);
+        item.addHandler("fully-loaded-change", () => this.#tell());
       },
     });
   }
 
-  point(plane) {
-    [...this.panel.querySelectorAll("li")].forEach((swatch, index) => swatch.classList.toggle("here", index === plane));
+  // Whether all that is shown of it is there.
+  #tell() {
+    this.panel.dataset.layer = this.layer;
+    this.panel.dataset.whole = Boolean(this.items.get(this.layer)?.getFullyLoaded());
   }
 
-  #drawLegend() {
-    const known = this.facts.planes.every((plane) => plane.z_um !== null);
-    this.panel.querySelector(".legend-title").textContent = known ? "Sharpest plane, z in µm" : "Sharpest plane, 0 lowest";
-    const { colours } = this.cells.legend.plane;
-    const every = Math.ceil(colours.length / LABELLED);
-    const swatches = this.facts.planes.map((plane) => {
-      const swatch = document.createElement("li");
-      const colour = document.createElement("i");
-      colour.style.backgroundColor = colours[plane.index];
-      const label = known ? zText(plane.z_um).replace(" µm", "") : String(plane.index);
-      swatch.append(colour, plane.index % every ? "" : label);
-      swatch.title = planeText(plane);
-      return swatch;
-    });
-    this.panel.querySelector(".swatches").replaceChildren(...swatches);
+  point(cell) {
+    this.legend.point(cell);
   }
 }

@@ -6,6 +6,7 @@ export const SLIDE_KEYS = [
   { keys: ["b"], shown: "b", words: "Best of all planes, and back", action: "best" },
   { keys: ["g"], shown: "g", words: "To the sharpest plane under the pointer", action: "goSharpest" },
   { keys: ["f"], shown: "f", words: "Focus map on and off", action: "map" },
+  { keys: ["m"], shown: "m", words: "Focus map: plane, margin, sharpness", action: "nextLayer" },
   { keys: ["s"], shown: "s", words: "Plane and best, side by side", action: "side" },
   { keys: ["ArrowLeft"], shown: "← ↑ → ↓", words: "Move", action: "left" },
   { keys: ["ArrowRight"], action: "right" },
@@ -15,6 +16,7 @@ export const SLIDE_KEYS = [
   { keys: ["-", "_"], action: "zoomOut" },
   { keys: ["0"], shown: "0", words: "Whole slide", action: "fit" },
   { keys: ["1"], shown: "1", words: "One image pixel per screen pixel", action: "full" },
+  { keys: ["i"], shown: "i", words: "Label and other images of the slide", action: "images" },
   { keys: ["l"], shown: "l", words: "Copy a link to this view", action: "copyLink" },
   { keys: ["Escape"], shown: "Esc", words: "Back to the slides", action: "back" },
 ];
@@ -44,6 +46,7 @@ export function actionOf(event, table) {
   const text = target.matches("input:not([type=range]), textarea");
   if (text && event.key !== "Escape") return null;
   if (target.matches("input[type=range]") && /^(Arrow|Page)/.test(event.key)) return null;
+  if (target.matches("section") && target.scrollHeight > target.clientHeight && /^(Arrow|Page)/.test(event.key)) return null;
   const name = event.shiftKey && event.key.startsWith("Arrow") ? `shift+${event.key}` : event.key;
   return table.find(({ keys }) => keys.includes(name))?.action ?? null;
 }

@@ -1,5 +1,7 @@
 // The address of a view: what stands behind # says slide, plane, place, magnification, overlay and layout.
 
+import { LAYERS } from "./layers.js";
+
 const NUMBERS = ["x", "y", "zoom", "overlay"];
 
 export function parseLink(hash) {
@@ -12,6 +14,8 @@ export function parseLink(hash) {
   const plane = fields.get("plane");
   view.best = plane === "best";
   view.plane = plane && /^\d+$/.test(plane) ? Number(plane) : null;
+  const layer = fields.get("layer");
+  view.layer = LAYERS.includes(layer) ? layer : LAYERS[0];
   return view;
 }
 
@@ -21,6 +25,7 @@ export function formatLink(view) {
   fields.set("y", view.y.toFixed(0));
   fields.set("zoom", String(Number(view.zoom.toPrecision(4))));
   if (view.overlay) fields.set("overlay", view.overlay.toFixed(2));
+  if (view.overlay && view.layer !== LAYERS[0]) fields.set("layer", view.layer);
   if (view.side) fields.set("side", "1");
   return `#${fields}`;
 }

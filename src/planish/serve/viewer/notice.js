@@ -1,4 +1,5 @@
-// One line at the foot of the page, for what went wrong or was done; with a button where it can be tried again.
+// One line at the foot of the page, for what went wrong or was done; with a button where it can be tried again. And what
+// only those hear who do not see the page.
 
 const $ = (id) => document.getElementById(id);
 let timer = 0;
@@ -14,6 +15,10 @@ export function say(message, { again = null, seconds = 0 } = {}) {
 
 export function hush() {
   $("notice").hidden = true;
+}
+
+export function announce(message) {
+  $("said").textContent = message;
 }
 
 $("notice-close").addEventListener("click", hush);

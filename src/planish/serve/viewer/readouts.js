@@ -22,15 +22,15 @@ export class Readouts {
     $("magnification").textContent = magnificationText(this.facts, zoom);
   }
 
-  // `plane` is the sharpest of the cell there: null on glass, undefined where it is not known.
-  cell(place, plane) {
-    this.plane = plane ?? undefined;
+  // `found` is what the map knows of the cell there: null on glass, undefined where there is no map. `more` is said of it.
+  cell(place, found, more = "") {
+    this.plane = found?.plane;
     const button = $("cell");
     button.hidden = !place;
     if (!place) return;
     button.disabled = this.plane === undefined;
     button.title = button.disabled ? "" : "Go to that plane (g)";
-    button.textContent = [this.#at(place), this.#sharpest(plane)].filter(Boolean).join("  ·  ");
+    button.textContent = [this.#at(place), this.#sharpest(found), more].filter(Boolean).join("  ·  ");
   }
 
   #at({ x, y }) {
@@ -39,8 +39,8 @@ export class Readouts {
     return mpp_x ? `x ${whole(x * mpp_x)}, y ${whole(y * (mpp_y || mpp_x))} µm` : `x ${whole(x)}, y ${whole(y)} px`;
   }
 
-  #sharpest(plane) {
-    if (plane === undefined) return "";
-    return plane === null ? "glass" : `sharpest here: ${planeText(this.facts.planes[plane])}`;
+  #sharpest(found) {
+    if (found === undefined) return "";
+    return found === null ? "glass" : `sharpest here: ${planeText(this.facts.planes[found.plane])}`;
   }
 }

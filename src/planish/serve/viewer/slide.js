@@ -4,6 +4,9 @@ import { makeActions } from "./actions.js";
 import { readFocus } from "./api.js";
 import { drawButtons, drawSlide, drawSlider, drawSurvey } from "./controls.js";
 import { FocusMap } from "./focusmap.js";
+import { Images } from "./images.js";
+import { Job } from "./job.js";
+import { valueText } from "./layers.js";
 import { formatLink } from "./link.js";
 import { Overview } from "./overview.js";
 import { Pane } from "./pane.js";
@@ -20,7 +23,7 @@ export class SlideView {
   constructor(facts, view, report) {
     Object.assign(this, { facts, report, stop: new AbortController(), focus: null, map: null, right: null, wheel: 0, again: null, keyed: false });
     this.planes = facts.planes.length;
-    this.state = { best: false, overlay: 0, side: false, plane: this.planes >> 1 };
+    this.state = { best: false, overlay: 0, layer: "plane", side: false, plane: this.planes >> 1 };
     this.opacity = OPACITY;
     this.survey = new Survey(facts.id, (told) => this.#surveyed(told));
     this.left = this.#pane("Slide");
@@ -28,6 +31,8 @@ export class SlideView {
     this.readouts = new Readouts(facts);
     this.overview = new Overview($("overview"), facts, (place) => this.active.goTo({ ...place, zoom: null }));
     this.overview.load().catch(report);
+    this.images = new Images(facts);
+    this.job = new Job(facts, report);
     drawSlide(facts);
     this.actions = makeActions(this);
     this.#listen();
@@ -57,6 +62,9 @@ export class SlideView {
     for (const button of document.querySelectorAll("#slide-view [data-action]")) {
       button.addEventListener("click", () => this.actions[button.dataset.action](), { signal: this.stop.signal });
     }
+    for (const button of $("legend").querySelectorAll("[data-layer]")) {
+      button.addEventListener("click", () => this.set({ layer: button.dataset.layer }), { signal: this.stop.signal });
+    }
     on("slider", "input", () => this.goToPlane(Number($("slider").value)));
     on("opacity", "input", () => this.set({ overlay: (this.opacity = $("opacity").value / 100) }));
     const options = { signal: this.stop.signal, capture: true, passive: false };
@@ -78,7 +86,8 @@ export class SlideView {
   restore(view) {
     const plane = Math.min(view.plane ?? this.state.plane, this.planes - 1);
     const many = this.planes > 1;
-    this.set({ plane, best: many && view.best, side: many && view.side, overlay: many ? clamp(view.overlay ?? 0) : 0 });
+    const overlay = many ? clamp(view.overlay ?? 0) : 0;
+    this.set({ plane, best: many && view.best, side: many && view.side, overlay, layer: view.layer });
     if (this.left.shown !== null) this.#restoreView(view);
   }
 
@@ -127,12 +136,12 @@ export class SlideView {
 
   #draw() {
     if (this.stop.signal.aborted) return;
-    const { plane, best, side, overlay } = this.state;
+    const { plane, best, side, overlay, layer } = this.state;
     const ready = this.survey.ready;
     const key = best && !side && ready ? "best" : String(plane);
     this.left.planes.show(key, this.#near(key));
     this.#drawRight(side && ready);
-    this.focus?.show(this.left, overlay);
+    this.focus?.show(this.left, layer, overlay);
     if (!overlay) $("legend").hidden = true;
     drawButtons(this.state, this.opacity);
     drawSurvey(this.survey.facts);
@@ -184,9 +193,10 @@ export class SlideView {
     this.keyed = keyed;
     this.#other(pane)?.markAt(place);
     pane.markAt(keyed ? place : null);
-    const plane = place && this.focus ? this.focus.planeAt(place) : undefined;
-    this.readouts.cell(place, plane);
-    this.focus?.point(plane);
+    const cell = place && this.focus ? this.focus.at(place) : undefined;
+    const { overlay, layer } = this.state;
+    this.readouts.cell(place, cell, overlay ? valueText(layer, cell?.[layer]) : "");
+    this.focus?.point(cell);
   }
 
   #pointCentre() {
@@ -203,9 +213,11 @@ export class SlideView {
 
   #remember() {
     clearTimeout(this.timer);
+    $("slide-view").dataset.settled = false;
     this.timer = setTimeout(() => {
       if (!this.left.osd.world.getItemCount()) return;
       history.replaceState(null, "", this.address);
+      $("slide-view").dataset.settled = true;
     }, SETTLED);
   }
 
@@ -221,6 +233,8 @@ export class SlideView {
     clearTimeout(this.timer);
     this.stop.abort();
     this.survey.destroy();
+    this.images.destroy();
+    this.job.destroy();
     this.overview.destroy();
     this.right?.destroy();
     this.left.destroy();

@@ -44,6 +44,6 @@ export function planeTiles(slide, plane) {
   return new Tiles(slide, `/dzi/${plane}`, "jpeg");
 }
 
-export function focusTiles(slide) {
-  return new Tiles(slide, "/focus/plane", "png");
+export function focusTiles(slide, layer) {
+  return new Tiles(slide, `/focus/${layer}`, "png");
 }
