@@ -25,6 +25,7 @@ from planish.serve.wire import BrokenMessage, Inbox, packed
 COMMAND = (sys.executable, "-P", "-m", "planish.serve.decoder")
 _BUFFER = 256 << 10
 _ONE = "1"
+_NICEST = 19
 _ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY"), _ONE),
     "VIPS_BLOCK_UNTRUSTED": _ONE,
@@ -175,6 +176,7 @@ def _begun(command: list[str], theirs: socket.socket, ours: socket.socket) -> su
 def _yield(pid: int, niceness: int) -> None:
     """Let others go before a process; it may have ended already."""
     with contextlib.suppress(OSError):
+        niceness = min(os.getpriority(os.PRIO_PROCESS, pid) + niceness, _NICEST)
         os.setpriority(os.PRIO_PROCESS, pid, niceness)
         # Where Linux shares cores out by sessions first, the process is one by itself.
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness), encoding="ascii")
