@@ -15,7 +15,8 @@ import pytest
 import tifffile
 
 import skips
-from makers import container
+from arrays import ArraySlide
+from makers import container, make_stack
 from planish.fuse.flat import flatten
 from planish.fuse.options import FuseOptions
 from planish.slide.open import open_slide
@@ -84,3 +85,13 @@ def test_colours_are_right(bioformats: list[str], color: str, tmp_path: Path) ->
         wanted = flat.read_region(0, 0, 100, 200, 300, 300).astype(int)
         assert np.abs(seen - wanted).mean() < 1
         assert np.abs(np.asarray(other.read_region((100, 200), 0, (300, 300)))[..., :3] - wanted).mean() < 1
+
+
+def test_channels_are_apart_with_their_names(bioformats: list[str], tmp_path: Path) -> None:
+    slide = ArraySlide(make_stack(1, 4, np.uint16))
+    slide.channels = ("DAPI", "FITC", "Cy3", "Cy5")
+    text = told(bioformats, write(slide, tmp_path / "flat.ome.tif").path)
+    assert "SizeC = 4" in text
+    assert "RGB = false" in text
+    assert "Resolutions = 3" in text
+    assert re.findall(r'<Channel [^>]*Name="(\w+)"', text) == list(slide.channels)

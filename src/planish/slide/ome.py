@@ -18,8 +18,6 @@ from planish.slide.layout import ASSOCIATED, Layout, icc_profile, number, positi
 from planish.slide.page import as_pages, read_page
 from planish.slide.series import UM_PER_UNIT, series_planes, series_times
 
-CHANNELS = " | "
-"""Between the names of channels that stand in one: those of a pixel's samples."""
 _ASSOCIATED = re.compile(rf"({'|'.join(ASSOCIATED)})( image)?", re.IGNORECASE)
 
 
@@ -161,8 +159,6 @@ def _z_um(image: ElementTree.Element, count: int, time: int) -> list[float | Non
 
 def _channels(image: ElementTree.Element) -> tuple[str, ...] | None:
     found = image.findall("Pixels/Channel")
-    if len(found) == 1 and CHANNELS in found[0].get("Name", ""):
-        return tuple(found[0].get("Name", "").split(CHANNELS))  # planish's own, for all samples of a pixel
     names = tuple(channel.get("Name") or str(index) for index, channel in enumerate(found))
     return names or None
 

@@ -114,7 +114,7 @@ def choose_encoder(slide: Slide, quality: int | None) -> TileEncoder:
         Where a quality is asked for pixels that JPEG cannot hold.
     """
     channels = len(slide.channels)
-    if slide.dtype != np.uint8 or channels not in (1, 3):
+    if slide.dtype != np.uint8 or not (channels == 1 or slide.channels == ("R", "G", "B")):
         if quality is not None:
             raise OptionError(
                 f"{slide.name}: {slide.dtype} pixels with {channels} channels are kept lossless; leave out --quality"

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 from planish._version import __version__
 from planish.model import Level
 from planish.slide.base import Slide
-from planish.slide.ome import CHANNELS
 from planish.write.assembler import Tag, Value, rational, short, undefined
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -55,9 +54,7 @@ def ome_xml(slide: Slide, associated: Sequence[str], pages: int) -> str:
         ElementTree.SubElement(image, "ObjectiveSettings", ID="Objective:0")
     full = slide.levels[0]
     pixels = _pixels(image, 0, slide.dtype.name, (full.width, full.height, len(slide.channels)), 0)
-    if slide.channels != ("R", "G", "B") and not all(name.isdecimal() for name in slide.channels):
-        # OME has one name for all samples of a pixel.
-        pixels[0].set("Name", CHANNELS.join(slide.channels))
+    _name_channels(pixels, slide)
     for axis, mpp in (("X", metadata.mpp_x), ("Y", metadata.mpp_y)):
         if mpp:
             # µm is the default unit; naming it would put a sign beyond ASCII into the tag.
@@ -67,6 +64,24 @@ def ome_xml(slide: Slide, associated: Sequence[str], pages: int) -> str:
         height, width, channels = slide.associated[name].shape
         _pixels(image, index, "uint8", (width, height, channels), pages + index - 1)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def is_picture(slide: Slide) -> bool:
+    """Whether a slide is grey or RGB, whose samples stand side by side; other channels are images of their own."""
+    return len(slide.channels) == 1 or slide.channels == ("R", "G", "B")
+
+
+def _name_channels(pixels: ElementTree.Element, slide: Slide) -> None:
+    """Name the channels, one element and one page each where they are no colours."""
+    if slide.channels == ("R", "G", "B"):
+        return
+    for element in list(pixels):
+        pixels.remove(element)
+    pixels.set("Interleaved", "false")
+    for index, name in enumerate(slide.channels):
+        ElementTree.SubElement(pixels, "Channel", ID=f"Channel:0:{index}", Name=name, SamplesPerPixel="1")
+    for index in range(len(slide.channels)):
+        ElementTree.SubElement(pixels, "TiffData", FirstC=str(index), IFD=str(index), PlaneCount="1")
 
 
 def _pixels(

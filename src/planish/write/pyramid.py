@@ -15,10 +15,13 @@ def halve(band: NDArray[Any]) -> NDArray[Any]:
     height, width, channels = band.shape
     if height % 2 or width % 2:
         band = np.pad(band, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    if band.dtype in (np.uint8, np.uint16, np.float32) and channels <= 4:
+    if band.dtype in (np.uint8, np.uint16, np.float32):
+        # OpenCV rounds two channels otherwise than one; a channel is the same whatever stands beside it.
+        together = channels in (1, 3, 4) and band.dtype.kind == "u"
+        parts = [band] if together else [band[..., index] for index in range(channels)]
         size = (band.shape[1] // 2, band.shape[0] // 2)
-        small: NDArray[Any] = cv2.resize(band, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(small.reshape(size[1], size[0], channels))
+        small = [cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_AREA) for part in parts]
+        return np.concatenate([part.reshape(size[1], size[0], -1) for part in small], axis=2)
     quarters = band.reshape(band.shape[0] // 2, 2, band.shape[1] // 2, 2, channels)
     mean = quarters.mean(axis=(1, 3), dtype=np.float64)
     return np.asarray((np.rint(mean) if band.dtype.kind in "ui" else mean).astype(band.dtype))

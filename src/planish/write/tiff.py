@@ -2,6 +2,7 @@
 
 The layout is *dual*: the levels stand in the page chain, where OpenSlide looks, and the first page points at the same
 directories as its SubIFDs, where OME readers look. Directories come last, so that a cut-off file is never readable.
+Channels that are no colours have a page each, with its levels as SubIFDs, as OME-TIFF has them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from planish.write.assembler import Ifd, Tag, TiffAssembler, Value, long, short,
 from planish.write.associated import associated_ifds
 from planish.write.encode import DeflateTiles, choose_encoder
 from planish.write.levels import plan_levels
-from planish.write.metadata import describe_output, level_tags
+from planish.write.metadata import describe_output, is_picture, level_tags
 from planish.write.options import WriteOptions, Written
 from planish.write.output import Container, Place, check_one_plane
 from planish.write.rows import every_row
@@ -42,10 +43,11 @@ def write_file(slide: Slide, path: Path, options: WriteOptions, progress: Progre
     source = tile_source(slide, options)
     with path.open("xb", buffering=_BUFFER) as file:
         assembler = TiffAssembler(file, bigtiff=_raw_bytes(slide) > _CLASSIC_LIMIT)
-        output = _Output(source, assembler)
-        for row in every_row(source, options.jobs, progress):
-            output.add(row)
-        output.finish(options)
+        outputs = [_Output(one, assembler) for one in _apart(source)]
+        for output in outputs:
+            for row in every_row(output.source, options.jobs, progress):
+                output.add(row)
+        _finish(slide, assembler, [output.ifd() for output in outputs], options)
         # Here, and not on renaming: several outputs are renamed together, and that must not take long.
         file.flush()
         os.fsync(file.fileno())
@@ -55,9 +57,9 @@ def write_file(slide: Slide, path: Path, options: WriteOptions, progress: Progre
         path.stat().st_size,
         source.plan.levels,
         source.encoder.encoding,
-        output.copied,
-        sum(level.columns * level.rows for level in source.plan.levels) - output.copied,
-        output.bytes_copied,
+        copied := sum(output.copied for output in outputs),
+        len(outputs) * sum(level.columns * level.rows for level in source.plan.levels) - copied,
+        sum(output.bytes_copied for output in outputs),
         checked,
     )
 
@@ -87,16 +89,36 @@ def tile_source(slide: Slide, options: WriteOptions) -> TileSource:
     return source
 
 
+def _apart(source: TileSource) -> list[TileSource]:
+    """Return the source itself, or one per channel where these are no colours; such pixels are kept without loss."""
+    slide = source.slide
+    if is_picture(slide):
+        return [source]
+    encoder, tables = DeflateTiles(slide.dtype, 1), (b"",) * len(source.plan.levels)
+    views = (slide.view(channels=[index]) for index in range(len(slide.channels)))
+    return [TileSource(view, source.plan, encoder, False, tables) for view in views]
+
+
+def _finish(slide: Slide, assembler: TiffAssembler, pages: list[Ifd], options: WriteOptions) -> None:
+    """Write the directories: those of the pages, which tell of their levels, and of further images."""
+    chain = [*pages, *pages[0].subifds] if len(pages) == 1 else pages
+    extra = associated_ifds(slide, assembler, label=options.label, macro=options.macro)
+    description = describe_output(slide, options.layout, [name for name, _ in extra], len(chain))
+    named = {Tag.IMAGE_DESCRIPTION: text(description), Tag.SOFTWARE: text(f"planish {__version__}")}
+    first = Ifd({**pages[0].tags, **named}, pages[0].subifds)
+    assembler.finish([first, *chain[1:], *(ifd for _, ifd in extra)])
+
+
 def _raw_bytes(slide: Slide) -> int:
     full = slide.levels[0]
     return full.width * full.height * len(slide.channels) * slide.dtype.itemsize
 
 
 class _Output:
-    """A file that is being filled."""
+    """A file that is being filled with one image and its levels."""
 
     def __init__(self, source: TileSource, assembler: TiffAssembler) -> None:
-        self._source, self._assembler = source, assembler
+        self.source, self._assembler = source, assembler
         self._places: list[list[NDArray[np.int64]]] = [[] for _ in source.plan.levels]
         self._small: dict[bytes, int] = {}
         self.copied = self.bytes_copied = 0
@@ -118,20 +140,15 @@ class _Output:
         self.copied += row.copied
         self.bytes_copied += row.bytes_copied
 
-    def finish(self, options: WriteOptions) -> None:
-        """Write the directories."""
-        source = self._source
-        slide, levels = source.slide, source.plan.levels
-        tags = [self._tags(index, np.concatenate(self._places[index], axis=1)) for index in range(len(levels))]
-        reduced = tuple(Ifd(each) for each in tags[1:])
-        extra = associated_ifds(slide, self._assembler, label=options.label, macro=options.macro)
-        description = describe_output(slide, options.layout, [name for name, _ in extra], 1 + len(reduced))
-        named = {Tag.IMAGE_DESCRIPTION: text(description), Tag.SOFTWARE: text(f"planish {__version__}")}
-        first = Ifd({**tags[0], **named}, reduced)
-        self._assembler.finish([first, *reduced, *(ifd for _, ifd in extra)])
+    def ifd(self) -> Ifd:
+        """Return the directory of the full size, with those of the levels as its SubIFDs."""
+        first, *reduced = (
+            Ifd(self._tags(index, np.concatenate(places, axis=1))) for index, places in enumerate(self._places)
+        )
+        return Ifd(first.tags, tuple(reduced))
 
     def _tags(self, index: int, places: NDArray[np.int64]) -> dict[int, Value]:
-        source, level = self._source, self._source.plan.levels[index]
+        source, level = self.source, self.source.plan.levels[index]
         if places.shape[1] != level.columns * level.rows:
             raise WriteError(f"{places.shape[1]} tiles of {level} were made; a fault of planish: please report it")
         channels = len(source.slide.channels)
