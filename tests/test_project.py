@@ -28,6 +28,7 @@ ROOMS = [
     ("imagestack", "pictures", "stackfiles", "stackoptions", "verification"),
     ("phantom",),
     ("batch",),
+    ("lightsheet",),
     ("serve",),
     ("cli",),
 ]

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from planish._version import __version__
-from planish.cli import commands, night, nightparser, serving, values
+from planish.cli import commands, lightsheetparser, night, nightparser, serving, values
 from planish.cli.settings import settings
 from planish.focus.scorers import SCORERS, STEPS
 from planish.fuse.backend import BACKENDS
@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _heatmap(_command(subparsers, "heatmap", commands.heatmap, "draw which plane is sharp where"))
     _focus(_command(subparsers, "focus", commands.focus, "draw the focus image of one image or plane"))
     _verify(_command(subparsers, "verify", commands.verify, "compare a flat slide with its source"))
+    lightsheetparser.add_lightsheet(_group(subparsers, "lightsheet", "correct, register and fuse light-sheet volumes"))
     _demo(_command(subparsers, "demo", commands.demo, "make a phantom slide, flatten it, compare it with the truth"))
     return parser
 
@@ -66,6 +67,12 @@ def _command(
     parser = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
     return parser
+
+
+def _group(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    return subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
 
 def _info(parser: argparse.ArgumentParser) -> None:

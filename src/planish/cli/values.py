@@ -57,3 +57,39 @@ def size(text: str) -> int:
         return int(float(digits) * 1024 ** (1 + "KMGT".index(unit.upper()) if unit else 0))
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size, e.g. 500M or 8G") from None
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Return two whole numbers, of ``A,B``."""
+    found = _numbers(text, 2, "A,B, two whole numbers, e.g. 0,1")
+    return found[0], found[1]
+
+
+def crop(text: str) -> tuple[int, tuple[int, ...]]:
+    """Return a camera and its crop, of ``CAMERA=Z0,Z1,Y0,Y1,X0,X1``."""
+    camera, _, box = text.partition("=")
+    wanted = "CAMERA=Z0,Z1,Y0,Y1,X0,X1, e.g. 0=10,200,0,2048,0,1024"
+    if not camera.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return int(camera), _numbers(box, 6, wanted)
+
+
+def chunk(text: str) -> tuple[int, ...] | str:
+    """Return a chunk's sides, of ``Z,Y,X``, or ``plane``."""
+    return text if text == "plane" else _numbers(text, 3, "Z,Y,X in whole px, e.g. 10,128,128, or plane")
+
+
+def voxel(text: str) -> tuple[float, ...]:
+    """Return a voxel's sides in µm, of ``Z,Y,X``."""
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not Z,Y,X in µm, e.g. 2,0.406,0.406") from None
+    return z, y, x
+
+
+def _numbers(text: str, count: int, wanted: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if len(parts) != count or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return tuple(int(part) for part in parts)

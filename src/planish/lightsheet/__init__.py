@@ -1,0 +1,1 @@
+"""Several cameras instead of several planes: many views of one volume, one sharp volume."""
