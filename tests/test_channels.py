@@ -65,6 +65,24 @@ def test_channels_go_by_name_or_number_in_the_order_asked_for(path: Path) -> Non
                 slide.view(channels=[wrong])
 
 
+@pytest.mark.parametrize("channel", ["FITC", 1])
+def test_a_channel_that_is_not_kept_can_decide(path: Path, channel: int | str) -> None:
+    with open_slide(path) as slide:
+        kept = RegionView(slide.view(channels=["DAPI"], planes=[0, 2]), 0, Box(0, 0, 512, 256))
+        focus = survey(kept, SurveyOptions(channel=channel, sampler="dense", audit=False))
+        assert (focus.plane == 1).all()
+        focus.check_fits(kept)
+
+
+def test_flatten_keeps_one_channel_by_the_map_of_another(path: Path, tmp_path: Path) -> None:
+    flat, words = tmp_path / "flat.tif", ["--channel", "DAPI", "--focus-channel", "FITC", "--fuse", "select", "--quiet"]
+    assert main(["flatten", str(path), str(flat), *words]) == 0
+    with open_slide(flat) as slide:
+        assert slide.channels == ("DAPI",)
+        assert np.array_equal(slide.read_region(0, 0, 0, 0, 512, 512), two_channels()[2, ..., :1])
+    assert main(["verify", str(flat), str(path), "--all"]) == 0
+
+
 def test_reading_some_channels_counts_each_tile_once() -> None:
     slide = ArraySlide(two_channels())
     slide.view(channels=[1], planes=[0]).read_tile(0, 0, 0, 0)
@@ -95,6 +113,7 @@ def test_a_channel_or_scene_that_is_not_there_is_one_line(path: Path, capsys: py
     flat = path.with_name("flat.tif")
     for words, said in (
         (["--channel", "Cy5"], "no channel Cy5"),
+        (["--channel", "DAPI", "--channel", "0"], "channel DAPI is chosen twice"),
         (["--focus-channel", "7"], "no channel 7"),
         (["--scene", "1"], "no scene 1"),
         (["--time", "-1"], "no time point -1"),

@@ -29,6 +29,7 @@ from planish.slide.open import open_slide
 from planish.slide.page import as_pages
 from planish.verification import verify_file
 from planish.write import tiff as writer
+from planish.write import verify
 from planish.write.assembler import Ifd, Tag, TiffAssembler, short
 from planish.write.options import WriteOptions
 from planish.write.output import write
@@ -217,6 +218,35 @@ def test_verify_finds_nothing_wrong_with_what_was_written(tmp_path: Path) -> Non
         path = tmp_path / f"{name}.tif"
         convert(source, path, ConvertOptions(fuse=SELECT, map_path=tmp_path / "map.json", write=options))
         verify_file(path, source, every_tile=True)
+
+
+@pytest.mark.parametrize("options", [{"mode": "encode"}, {"quality": 60}, {"lossless": True}, {}])
+def test_verify_knows_how_a_file_was_written_with_its_record_and_mostly_without(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    source = container(tmp_path, large(), kind="svs", quality=85)
+    convert(source, tmp_path / "flat.tif", ConvertOptions(fuse=SELECT, write=WriteOptions(**options)))
+    copied = verify_file(tmp_path / "flat.tif", source, every_tile=True).tiles_identical
+    assert (copied > 0) == (not options)
+    (tmp_path / "flat.record.json").unlink()
+    if not options.get("lossless"):
+        assert verify_file(tmp_path / "flat.tif", source, every_tile=True).tiles_identical == copied
+
+
+def test_other_libraries_may_round_otherwise_but_no_block_may_be_another(tmp_path: Path) -> None:
+    wanted = large()[0, :256, :256]
+    fresh = jpeg8(wanted)
+    rounded = wanted.copy()
+    rounded[100, 100] += 1
+    assert verify._near(jpeg8(rounded), fresh, wanted)
+    wrong = fresh.copy()
+    wrong[8:16, 8:16] = np.clip(wrong[8:16, 8:16].astype(int) + 12, 0, 255)
+    assert not verify._near(wrong, fresh, wanted)
+
+
+def jpeg8(pixels: NDArray[Any]) -> NDArray[Any]:
+    coded = imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels), 85, subsampling="444")
+    return np.asarray(imagecodecs.jpeg8_decode(coded))
 
 
 def places(path: Path) -> tuple[int, int, NDArray[np.int64], NDArray[np.int64]]:

@@ -22,6 +22,7 @@ from makers import HEIGHT, WIDTH, make_stack
 from planish.errors import OptionError, SlideError, TileError, UnsupportedSlide
 from planish.focus.options import SurveyOptions
 from planish.focus.survey import survey
+from planish.model import Missing
 from planish.slide.base import Slide
 from planish.slide.czi import CziSlide
 from planish.slide.open import open_slide
@@ -132,9 +133,9 @@ def test_channels_may_be_of_colour_and_of_grey(tmp_path: Path) -> None:
         file.write(RGB[1, ..., :1].copy(), plane={"C": 1})
     with open_slide(path) as slide:
         assert slide.channels == ("0 R", "0 G", "0 B", "1")
-        found = slide.view(channels=["1", 3, 0]).read_tile(0, 0, 0, 0)
+        found = slide.view(channels=["1", 0]).read_tile(0, 0, 0, 0)
         assert np.array_equal(found[..., 0], RGB[1, ..., 0])
-        assert np.array_equal(found[..., 2], RGB[0, ..., 0])
+        assert np.array_equal(found[..., 1], RGB[0, ..., 0])
 
 
 def test_scenes_and_time_points_are_views_that_pickle_and_close(tmp_path: Path) -> None:
@@ -188,6 +189,17 @@ def test_gaps_of_a_mosaic_are_background_and_said(stack: NDArray[Any], shown: in
         found = pixels(slide)
         assert (found[:, :, 200:300] == shown).all()
         assert np.array_equal(found[:, :, 300:], stack[:2, :200, 300:500])
+
+
+def test_gaps_that_differ_between_planes_are_missing_and_not_the_shape_of_a_mosaic(tmp_path: Path) -> None:
+    for shift, kind in ((0, str), (100, Missing)):
+        path = tmp_path / f"shift{shift}.czi"
+        with czi.create_czi(str(path)) as file:
+            for z in range(2):
+                for x in (0, 300):
+                    file.write(GREY[z, :200, :200, None].copy(), (x + z * shift, 0), {"Z": z})
+        with open_slide(path) as slide:
+            assert [type(note) for note in slide.metadata.notes] == [kind]
 
 
 @pytest.mark.parametrize("short", [0, 1])

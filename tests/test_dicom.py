@@ -19,6 +19,7 @@ from pydicom.encaps import generate_frames
 from made_dicom import TILE, DicomOptions, describe, save, uid, write_dicom_stack
 from makers import Z_UM, make_stack
 from planish.errors import PlanishError, SlideError, TileError
+from planish.model import Missing
 from planish.slide.dicomimage import DicomImage
 from planish.slide.open import open_slide
 
@@ -143,6 +144,7 @@ def test_optical_paths_are_channels_and_only_those_wanted_are_read(
 def add_extended(folder: Path) -> None:
     """Put an extended-focus image beside the planes, of full size and at one of their z."""
     header = describe(STACK.shape[1:], [0.0], DicomOptions(), 9)
+    header.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "NONE"]
     header.ExtendedDepthOfField, header.NumberOfFocalPlanes, header.DistanceBetweenFocalPlanes = "YES", 4, 1.5
     save(folder / "flat.dcm", header, [np.zeros((TILE, TILE, 3), np.uint8)] * 20, DicomOptions())
 
@@ -243,6 +245,18 @@ def drop_size(folder: Path) -> None:
     change(by_level(folder)[0], lambda data: data.__delitem__("TotalPixelMatrixColumns"))
 
 
+def copy_a_file(folder: Path) -> None:
+    shutil.copy(by_level(folder)[0], folder / "copy.dcm")
+
+
+def twelve_bits(data: Dataset) -> None:
+    data.BitsStored, data.HighBit = 12, 11
+
+
+def store_12_bits(folder: Path) -> None:
+    change(by_level(folder)[0], twelve_bits)
+
+
 def garble(folder: Path) -> None:
     path = by_level(folder)[0]
     path.write_bytes(path.read_bytes()[:400] + b"\xff" * 5000)
@@ -262,13 +276,16 @@ def garble(folder: Path) -> None:
         (drop_pixels, {}, "pixels are missing"),
         (drop_spacing, {}, "how far apart"),
         (drop_size, {}, "no whole-slide image that wsidicom reads"),
+        (copy_a_file, {}, "is a copy of "),
+        (store_12_bits, {"codec": "none", "bits": 16}, "has 12 bits per sample, uncompressed"),
         (garble, {}, "is damaged DICOM (it names no study or series)"),
     ],
 )
 def test_bad_series_are_refused_in_one_line(
     tmp_path: Path, spoil: Callable[[Path], None], options: dict[str, Any], said: str
 ) -> None:
-    folder = made(tmp_path, **options)
+    stack = make_stack(channels=1, dtype=np.uint16) if options.get("bits") == 16 else STACK
+    folder = made(tmp_path, stack, **options)
     spoil(folder)
     with pytest.raises(SlideError) as caught:
         open_slide(folder)
@@ -303,6 +320,38 @@ def test_files_of_other_kinds_are_left_out_and_noted(tmp_path: Path) -> None:
         assert "1 DICOM files of the folder are no whole-slide images, and left out" in slide.metadata.notes
     with pytest.raises(PlanishError, match="no whole-slide image"):
         open_slide(folder / "other.dcm")
+
+
+def test_twelve_bits_are_read_where_they_are_compressed(tmp_path: Path) -> None:
+    stack = make_stack(channels=1, dtype=np.uint16) >> 4
+    folder = made(tmp_path, stack, codec="jpeg2000", bits=16)
+    for path in folder.iterdir():
+        change(path, twelve_bits)
+    with open_slide(folder) as slide:
+        assert slide.dtype == np.uint16
+        assert np.array_equal(slide.read_region(0, 2, 0, 0, 520, 392), stack[2])
+
+
+def test_a_series_without_its_full_size_is_noted(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    with open_slide(folder) as slide:
+        assert not slide.metadata.notes
+    by_level(folder)[0].unlink()
+    with open_slide(folder) as slide:
+        (note,) = slide.metadata.notes
+        assert "the full size may be missing" in note
+        assert isinstance(note, Missing)
+
+
+@pytest.mark.parametrize("suffix", [".dcm", "", ".img"])
+def test_pictures_beside_a_series_are_no_planes(tmp_path: Path, suffix: str) -> None:
+    folder = made(tmp_path)
+    for path in [*folder.iterdir()]:
+        path.rename(path.with_suffix(suffix))
+    for index in range(12):
+        (folder / f"{index:02}.png").write_bytes(imagecodecs.png_encode(STACK[index % 4, :64, :64].copy()))
+    with open_slide(folder) as slide:
+        assert (slide.metadata.format, len(slide.planes)) == ("DICOM", 4)
 
 
 def test_a_damaged_frame_is_a_tile_error(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from wsidicom import WsiDicom
 
+import made_dicom
 from arrays import ArraySlide, map_of
 from made_dicom import DicomOptions, write_dicom_stack
 from makers import Z_UM, make_stack
+from planish.convert import ConvertOptions, convert
 from planish.errors import Cancelled, OptionError, OutputExists, WriteError
 from planish.fuse.flat import FlatSlide
 from planish.fuse.options import FuseOptions
@@ -239,6 +241,59 @@ def test_only_a_folder_of_dicom_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="not of the kind"):
         write(slide, path, WriteOptions(overwrite=True))
     assert (path / "notes.txt").exists()
+
+
+def test_a_series_of_others_is_not_replaced(tmp_path: Path) -> None:
+    original = write_dicom_stack(tmp_path, STACK, EVEN, DicomOptions())
+    (tmp_path / "junk").mkdir()
+    (tmp_path / "junk" / "a.dcm").write_bytes(b"no DICOM")
+    for folder in (original, tmp_path / "junk"):
+        before = {file.name: file.read_bytes() for file in folder.iterdir()}
+        path = folder.rename(folder.with_suffix(".dicom"))
+        with pytest.raises(WriteError, match="not of the kind"):
+            write(ArraySlide(STACK[:1]), path, WriteOptions(overwrite=True))
+        assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["flat.dicom", "flat.tif"])
+def test_comments_in_copied_frames_are_told_of_and_no_removal_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    encode = made_dicom._encode
+
+    def commented(frame: NDArray[Any], options: DicomOptions) -> bytes:
+        data = encode(frame, options)
+        return data[:2] + b"\xff\xfe" + (2 + len(SECRET)).to_bytes(2, "big") + SECRET.encode() + data[2:]
+
+    plain = write_dicom_stack(tmp_path / "plain", STACK, EVEN, DicomOptions())
+    monkeypatch.setattr(made_dicom, "_encode", commented)
+    source = write_dicom_stack(tmp_path / "commented", STACK, EVEN, DicomOptions())
+    monkeypatch.undo()
+    removed = []
+    for number, (folder, mode) in enumerate([(plain, "auto"), (source, "auto"), (source, "encode")]):
+        (tmp_path / str(number)).mkdir()
+        options = ConvertOptions(fuse=FuseOptions("select"), write=WriteOptions(mode=mode))
+        made = convert(folder, tmp_path / str(number) / name, options)
+        files = [file for file in (tmp_path / str(number)).rglob("*") if file.is_file()]
+        held = any(SECRET.encode() in file.read_bytes() for file in files)
+        told = any("may name a patient" in each for each in made.record.output["warnings"])
+        assert held == told == (number == 1)
+        if name == "flat.dicom":
+            removed.append(head(made.slide / "level-0.dcm").PatientIdentityRemoved)
+    assert removed in ([], ["YES", "NO", "YES"])
+
+
+def test_writing_that_a_source_says_is_burned_in_stays_said(tmp_path: Path) -> None:
+    first = write(ArraySlide(STACK[:1]), tmp_path / "a.dicom").path
+    assert head(first / "level-0.dcm").BurnedInAnnotation == "NO"
+    for path in first.iterdir():
+        data = pydicom.dcmread(path)
+        data.BurnedInAnnotation = "YES"
+        data.save_as(path)
+    with open_slide(first) as slide:
+        assert any("burned" in note for note in slide.metadata.notes)
+        second = write(slide, tmp_path / "b.dicom").path
+    assert head(second / "level-0.dcm").BurnedInAnnotation == "YES"
 
 
 def test_a_cancelled_output_leaves_nothing(tmp_path: Path) -> None:

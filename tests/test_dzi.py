@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import pyvips
 from numpy.typing import NDArray
 from openslide import OpenSlide
 from openslide.deepzoom import DeepZoomGenerator
@@ -148,4 +150,32 @@ def test_what_does_not_read_back_is_no_output(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(dzitiles, "SAMPLE", 64)
     with pytest.raises(WriteError, match="write it again"):
         write(ArraySlide(picture()), tmp_path / "flat.dzi")
+    assert not names(tmp_path)
+
+
+def test_folders_of_others_that_are_called_like_tiles_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "flat_files" / "2023").mkdir(parents=True)
+    photo = tmp_path / "flat_files" / "2023" / "precious.txt"
+    for name in (None, "0_0.jpg", "flat.dzi"):
+        photo.touch()
+        if name == "flat.dzi":
+            (tmp_path / name).touch()
+        elif name:
+            photo = photo.rename(photo.with_name(name))  # tiles, but without a .dzi
+        with pytest.raises(WriteError, match="not of the kind"):
+            write(ArraySlide(picture()), tmp_path / "flat.dzi", WriteOptions(overwrite=True))
+        assert photo.exists()
+        photo = photo.rename(photo.with_name("precious.txt"))
+
+
+def test_a_full_disk_is_said_in_one_line_with_the_systems_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise pyvips.Error(f"unable to call dzsave\nwbuffer_write: write failed\nunix error: {os.strerror(28)}\n")
+
+    monkeypatch.setattr(pyvips.Image, "dzsave", fail, raising=False)
+    with pytest.raises(WriteError, match=r"flat\S*: writing failed \(No space left on device\)") as caught:
+        write(ArraySlide(picture()), tmp_path / "flat.dzi")
+    assert isinstance(caught.value.__cause__, OSError)
     assert not names(tmp_path)

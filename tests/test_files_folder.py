@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from planish import files
-from planish.errors import OutputExists, WriteError
-from planish.files import replacing_folder
+from planish.errors import OutputExists, SlideNotFound, WriteError
+from planish.files import check_folder_output, replacing_folder
+from planish.slide.open import open_slide
 
 KILLED = """
 import os, sys
@@ -135,3 +136,16 @@ def test_another_outputs_old_folder_aside_is_left_alone(tmp_path: Path) -> None:
     aside.mkdir(parents=True)
     fill(tmp_path / "out", "one")
     assert aside.is_dir()
+
+
+def test_an_old_one_that_stands_aside_is_told_of_by_readers_and_put_back_by_checks(tmp_path: Path) -> None:
+    path, aside = tmp_path / "out.dicom", tmp_path / ".planish-old-1234"
+    fill(path, "one")
+    aside.mkdir()
+    path.rename(aside / path.name)
+    with pytest.raises(SlideNotFound, match="rename that back"):
+        open_slide(path)
+    with pytest.raises(OutputExists):
+        check_folder_output(path, overwrite=False, ours=ours)
+    assert (path / "inner" / "data").read_text() == "one"
+    assert names(tmp_path) == ["out.dicom"]

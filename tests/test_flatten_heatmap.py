@@ -115,16 +115,17 @@ def test_it_never_lands_on_its_source(tmp_path: Path, capsys: Say) -> None:
     assert len(list(folder.iterdir())) == 4
 
 
-def test_it_is_no_other_output(slide: Path, tmp_path: Path) -> None:
-    path = tmp_path / "flat.png"
-    same = tmp_path / "." / "sub" / ".." / "flat.png"
+def test_it_is_no_other_output(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "flat.record.png"
+    same = tmp_path / "." / "sub" / ".." / "flat.record.png"
     (tmp_path / "sub").mkdir()
+    monkeypatch.setattr("planish.convert.side_file", lambda output, kind: path)
     with pytest.raises(OptionError, match="name of its own"):
-        convert(slide, path, ConvertOptions(heatmap=same))
+        convert(slide, tmp_path / "flat.tif", ConvertOptions(heatmap=same))
     assert not path.exists()
 
 
-@pytest.mark.parametrize("broken", ["_drawn", "write_file", "find_warnings"])
+@pytest.mark.parametrize("broken", ["_drawn", "flatten", "find_warnings"])
 def test_all_outputs_or_none(broken: str, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(tmp_path.iterdir())
     monkeypatch.setattr(f"planish.convert.{broken}", fail)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,11 +14,15 @@ import numpy as np
 import pytest
 
 from arrays import ArraySlide
+from made_dicom import write_dicom_stack
+from made_zarr import ZarrForm, make_zarr
 from makers import Z_UM, container, images, make_stack, multi_page
+from planish.batch.discover import discover
 from planish.cli import main
 from planish.errors import TileError
 from planish.model import EncodedTile, Encoding
 from planish.report.description import describe, format_table
+from planish.slide.open import open_slide
 
 Data = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]
@@ -136,3 +142,53 @@ def test_a_damaged_tile_does_not_hide_the_rest() -> None:
             raise TileError("tile (0, 0) is cut")
 
     assert describe(Damaged(make_stack()))["copied_levels"] == []
+
+
+def size(*paths: Path) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def test_the_bytes_are_those_of_the_files_that_are_read(tmp_path: Path, capsys: Say) -> None:
+    folder = images(tmp_path, make_stack())
+    planes = [*folder.iterdir()]
+    (folder / "more").mkdir()
+    for other in (folder / "notes.txt", folder / "more" / "other.tif"):
+        other.write_bytes(bytes(1000))
+    assert told(folder, capsys)[0]["bytes"] == size(*planes)
+
+
+def test_a_file_of_a_series_is_told_with_the_others(tmp_path: Path, capsys: Say) -> None:
+    folder = write_dicom_stack(tmp_path, make_stack(), (-1.5, 0.0, 1.5, 3.0))
+    files = [*folder.iterdir()]
+    (folder / "preview.png").write_bytes(bytes(1000))
+    for source in (folder, files[0]):
+        assert told(source, capsys)[0]["bytes"] == size(*files)
+
+
+def test_discovery_and_description_agree_on_bytes(tmp_path: Path, capsys: Say) -> None:
+    container(tmp_path, make_stack(), kind="svs", quality=90)
+    make_zarr(tmp_path, make_stack(), ZarrForm())
+    images(tmp_path, make_stack())
+    write_dicom_stack(tmp_path / "dicom", make_stack(), (-1.5, 0.0, 1.5, 3.0))
+    found = discover(tmp_path).found
+    assert len(found) == 4
+    for slide in found:
+        assert told(slide.path, capsys)[0]["bytes"] == slide.size
+
+
+def test_of_a_folder_of_very_many_files_no_bytes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_zarr(tmp_path, make_stack(), ZarrForm())
+    monkeypatch.setattr("planish.report.description._MOST_FILES", 20)
+    looked: Counter[Path] = Counter()
+    stat = Path.stat
+
+    def counted(file: Path, **options: Any) -> os.stat_result:
+        looked[file] += 1
+        return stat(file, **options)
+
+    with open_slide(path) as slide:
+        monkeypatch.setattr(Path, "stat", counted)
+        facts = describe(slide)
+    assert (facts["bytes"], facts["modified"]) == (None, None)
+    assert 20 <= len(looked) < 30
+    assert "bytes" not in format_table(facts).partition("byte counts")[0]

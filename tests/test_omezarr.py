@@ -68,12 +68,9 @@ def test_pixel_size_and_z_come_from_all_transformations_in_micrometers(tmp_path:
     [
         (RGB, ("R", "G", "B")),
         ({"channels": [{"label": name, "color": "FFFFFF"} for name in ("Red", "Green", "Blue")]}, ("R", "G", "B")),
-        ({"channels": [{"label": f"Channel {i}", "color": c} for i, c in enumerate(("FF0000", "00FF00", "0000FF"))]},
-         ("R", "G", "B")),
         ({"channels": [{"label": name, "color": "FF0000"} for name in ("DAPI", "FITC", "TRITC")]},
          ("DAPI", "FITC", "TRITC")),
         ({"channels": [{"label": "a", "color": "FF0000"}] * 3}, ("a 0", "a 1", "a 2")),
-        ({"channels": [{"color": "00FFFF"}] * 3}, ("0", "1", "2")),
     ],
 )  # fmt: skip
 def test_channels_are_named_by_what_the_file_says(tmp_path: Path, omero: Any, channels: tuple[str, ...]) -> None:
@@ -87,12 +84,34 @@ def test_colours_stored_in_another_order_come_as_rgb(tmp_path: Path) -> None:
     omero = {"channels": [{"label": name} for name in "BGR"]}
     with open_slide(make_zarr(tmp_path, stack[..., ::-1], ZarrForm(omero=omero))) as slide:
         assert np.array_equal(shown(slide, 2), stack[2])
+        assert slide.metadata.notes == ("its channels are stored as B, G, R and shown as red, green, blue",)
 
 
-def test_three_nameless_channels_are_taken_for_colours_and_that_is_said(tmp_path: Path) -> None:
-    with open_slide(make_zarr(tmp_path, make_stack(), ZarrForm())) as slide:
-        assert slide.channels == ("R", "G", "B")
-        assert "taken for red, green and blue" in slide.metadata.notes[0]
+def generic(*colours: str) -> list[dict[str, str]]:
+    return [{"label": f"Channel {index}", "color": colour} for index, colour in enumerate(colours)]
+
+
+@pytest.mark.parametrize(
+    ("omero", "channels", "said"),
+    [
+        (None, ("0", "1", "2"), "are kept apart"),
+        ({"channels": [{"color": "00FFFF"}] * 3, "rdefs": {"model": "color"}}, ("0", "1", "2"), "are kept apart"),
+        ({"channels": generic("0000FF", "00FF00", "FF0000"), "rdefs": {"model": "color"}},
+         ("Channel 0", "Channel 1", "Channel 2"), "are kept apart"),
+        ({"channels": generic("FF0000", "00FF00", "0000FF")}, ("Channel 0", "Channel 1", "Channel 2"), "kept apart"),
+        ({"channels": generic("FF0000", "00FF00", "0000FF"), "rdefs": {"model": "color"}}, ("R", "G", "B"),
+         "are taken for red, green and blue"),
+        ({"rdefs": {"model": "color"}}, ("R", "G", "B"), "are taken for red, green and blue"),
+    ],
+)  # fmt: skip
+def test_nameless_channels_are_colours_only_where_the_file_says_so(
+    tmp_path: Path, omero: Any, channels: tuple[str, ...], said: str
+) -> None:
+    stack = make_stack()
+    with open_slide(make_zarr(tmp_path, stack, ZarrForm(omero=omero))) as slide:
+        assert slide.channels == channels
+        assert said in slide.metadata.notes[0]
+        assert np.array_equal(shown(slide, 2), stack[2])
 
 
 def test_a_chosen_channel_reads_no_chunk_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,9 +212,27 @@ def test_levels_with_fewer_planes_are_left_out_and_that_is_said(tmp_path: Path) 
         assert slide.metadata.notes == ("level 2 has 2 of 4 planes and is left out",)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_largest_array_is_full_size_however_they_are_listed(tmp_path: Path, deep: bool) -> None:
+    stack = make_stack()
+    path = make_zarr(tmp_path, stack, ZarrForm(omero=RGB))
+    if deep:  # the small level has half of the planes, too
+        shutil.rmtree(path / "1")
+        write_array(zarr.open_group(str(path), mode="a"), "1", stack[::2, ::2, ::2], ZarrForm())
+    edit_image(path, lambda image: image["datasets"].reverse())
+    with open_slide(path) as slide:
+        assert (slide.metadata.mpp_x, slide.metadata.mpp_y) == (MPP, MPP)
+        assert [plane.z_um for plane in slide.planes] == pytest.approx([-1.5, 0, 1.5, 3])
+        assert [level.downsample_x for level in slide.levels] == [1.0, 2.0][: 1 if deep else 2]
+        assert np.array_equal(shown(slide, 3), stack[3])
+
+
 def test_missing_chunks_are_background_and_that_is_said(tmp_path: Path) -> None:
     path = make_zarr(tmp_path, make_stack(), ZarrForm(omero=RGB))
     shutil.rmtree(path / "0" / "c" / "0" / "1" / "2")
+    for index in range(30):
+        (path / "0" / f"._{index}").write_bytes(b"of a Mac")
+    (path / "0" / ".DS_Store").write_bytes(b"of a Mac")
     with open_slide(path) as slide:
         assert slide.metadata.notes == ("20 of 240 chunks at full size are not stored, and shown as 0",)
         assert not shown(slide, 2)[..., 1].any()

@@ -192,3 +192,49 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
     slide: Slide = ArraySlide(image())
     write(slide, tmp_path / "flat.zarr", WriteOptions(jobs=1), lambda *each: seen.append(each))
     assert seen == [("writing", done, 4) for done in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("added", ["mydata/notes.txt", "labels/zarr.json", "0/notes.txt", None])
+def test_a_zarr_of_others_or_with_other_things_in_it_is_not_replaced(tmp_path: Path, added: str | None) -> None:
+    path = write(ArraySlide(image()), tmp_path / "flat.zarr").path
+    if added:
+        (path / added).parent.mkdir(exist_ok=True)
+        (path / added).touch()
+    else:
+        del zarr.open_group(str(path), mode="a").attrs["planish"]
+    with pytest.raises(WriteError, match="not of the kind"):
+        write(ArraySlide(image()), path, WriteOptions(overwrite=True))
+
+
+def test_many_channels_are_spread_over_shards_that_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(omezarr, "_SHARD_BYTES", 2 * 512 * 512 * 2)
+    stack = image(700, 1300, channels=5, dtype=np.uint16)
+    path = write(ArraySlide(stack), tmp_path / "flat.zarr").path
+    assert np.array_equal(pixels(path, 0), stack[0])
+    array = zarr.open_group(str(path), mode="r")["0"]
+    assert isinstance(array, zarr.Array)
+    assert array.shards == (1, 2, 1, 512, 512)
+    assert len(told(path)["ome"]["omero"]["channels"]) == 5
+
+
+def test_the_range_to_show_is_taken_from_a_few_pixels_shard_by_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = image(2100, 2100, channels=1, dtype=np.uint16)
+    one = told(write(ArraySlide(stack), tmp_path / "all.zarr", WriteOptions(levels="source")).path)
+    monkeypatch.setattr(omezarr, "_SHARD", 512)
+    monkeypatch.setattr(omezarr, "_BLOCKS", 10)
+    monkeypatch.setattr(omezarr, "_SAMPLES", 20_000)
+    read, taken = omezarr._Output._read, []
+
+    def counted(output: omezarr._Output, task: omezarr._Task) -> NDArray[Any]:
+        taken.append(task.box)
+        return read(output, task)
+
+    monkeypatch.setattr(omezarr._Output, "_read", counted)
+    few = told(write(ArraySlide(stack), tmp_path / "few.zarr", WriteOptions(levels="source")).path)
+    assert len(taken) <= 10
+    assert max(box.width * box.height for box in taken) <= 512 * 512
+    wanted, found = (each["ome"]["omero"]["channels"][0]["window"] for each in (one, few))
+    assert found["start"] == pytest.approx(wanted["start"], abs=0.1 * wanted["end"])
+    assert found["end"] == pytest.approx(wanted["end"], rel=0.1)

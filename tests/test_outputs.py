@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
@@ -14,9 +15,11 @@ import pytest
 from PIL import Image
 
 from planish.cli import main
+from planish.errors import PlanishError
 from planish.phantom.containers import ContainerOptions, write_container
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
 from planish.slide.open import open_slide
+from planish.verification import verify_file
 from planish.write.kinds import KINDS
 
 NAMES = {"TIFF": "flat.tif", "DICOM": "flat.dicom", "OME-Zarr": "flat.zarr", "Deep Zoom": "flat.dzi"}
@@ -80,6 +83,53 @@ def test_what_is_there_is_replaced_only_when_that_is_asked_for(source: Path, tmp
     if not name.endswith(".dzi"):
         with open_slide(tmp_path / name) as slide:
             assert slide.levels[0].width == 700
+
+
+@pytest.mark.parametrize(
+    ("inside", "output"), [("own.dicom", "own.dicom"), ("own.zarr/0", "own.zarr"), ("own_files/0", "own.dzi")]
+)
+def test_a_folder_that_holds_the_source_is_not_replaced(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], inside: str, output: str
+) -> None:
+    own = tmp_path / inside / source.name
+    own.parent.mkdir(parents=True)
+    shutil.copyfile(source, own)
+    assert main(["flatten", str(own), str(tmp_path / output), "--overwrite", "--quiet"]) == 1
+    assert "which is needed" in capsys.readouterr().err
+    (tmp_path / "planes").mkdir()
+    (tmp_path / "planes" / "0.svs").symlink_to(own)
+    assert main(["flatten", str(tmp_path / "planes"), str(tmp_path / output), "--overwrite", "--quiet"]) == 1
+    assert "which is needed" in capsys.readouterr().err
+    assert own.read_bytes() == source.read_bytes()
+
+
+def test_a_folder_that_holds_a_side_file_or_the_map_is_not_replaced(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flattened(source, tmp_path / "flat.zarr")
+    given = tmp_path / "flat.zarr" / "mine.json"
+    shutil.copyfile(tmp_path / "flat.map.json", given)
+    for words in (["--map", str(given)], ["--heatmap", str(tmp_path / "flat.zarr" / "mine.png")]):
+        assert main(["flatten", str(source), str(tmp_path / "flat.zarr"), "--overwrite", "--quiet", *words]) == 1
+        assert "which is needed" in capsys.readouterr().err
+    assert given.exists()
+
+
+@pytest.mark.parametrize("fuse", ["select", "hybrid"])
+@pytest.mark.parametrize("name", ["flat.tif", "flat.dicom"])
+def test_a_single_flipped_bit_of_a_tile_is_found(source: Path, tmp_path: Path, name: str, fuse: str) -> None:
+    flattened(source, tmp_path / name, "--fuse", fuse)
+    assert main(["verify", str(tmp_path / name), str(source), "--all"]) == 0
+    file = tmp_path / name / "level-0.dcm" if name.endswith(".dicom") else tmp_path / name
+    good = file.read_bytes()
+    first, last = good.index(b"\xff\xda"), good.rindex(b"\xff\xd9")
+    generator = np.random.default_rng(0)
+    for place, bit in zip(generator.integers(first, last, 8), generator.integers(0, 8, 8), strict=True):
+        bad = bytearray(good)
+        bad[place] ^= 1 << int(bit)
+        file.write_bytes(bad)
+        with pytest.raises(PlanishError):
+            verify_file(tmp_path / name, source, every_tile=True)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from made_czi import write_czi
 from made_scn import Scan
 from makers import HEIGHT, WIDTH, container, make_stack
 from planish.errors import OptionError, PlanishError, SlideError, UnsupportedSlide
+from planish.model import Missing
 from planish.phantom.containers import ContainerOptions, write_container
 from planish.slide import page, series
 from planish.slide.base import Slide
@@ -66,7 +67,9 @@ def test_time_points_of_an_ome_tiff_are_views(axes: str, tmp_path: Path) -> None
             with pickle.loads(pickle.dumps(part)) as again:
                 assert np.array_equal(pixels(again), pixels(part))
         assert "2 time points" in slide.metadata.notes[0]
+        assert isinstance(slide.metadata.notes[0], Missing)
         assert "number 1" in part.metadata.notes[0]
+        assert not isinstance(part.metadata.notes[0], Missing)
 
 
 def test_positions_are_those_of_the_time_point(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from makers import container, images, make_stack
 from planish.convert import ConvertOptions, Outputs, Selection, convert
 from planish.focus.audit import TOLERATED
 from planish.focus.options import SurveyOptions
-from planish.model import Box
+from planish.model import Box, Missing
 from planish.phantom.containers import write_container
 from planish.phantom.options import ContainerOptions
 from planish.phantom.specimen import PhantomOptions, PhantomSlide
@@ -27,6 +27,7 @@ from planish.planemap import Audit, How, PlaneMap
 from planish.report.blur import CELLS, Blur
 from planish.report.warnings import BLURRED, find_warnings
 from planish.slide.open import open_slide
+from planish.write.options import WriteOptions
 
 SIDE = 1024
 
@@ -118,8 +119,8 @@ def test_images_left_out_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("note", "said"),
     [
-        ("read through OpenSlide, which shows one plane", True),
-        ("2 extended-focus planes were not read", True),
+        (Missing("read through OpenSlide, which shows one plane"), True),
+        (Missing("channel b lacks 2 images in 1 of 3 planes; they are shown 0"), True),
         ("its alpha channel was laid over white", False),
         ("planes are in the order given; their names sort otherwise", False),
     ],
@@ -130,6 +131,23 @@ def test_only_notes_of_what_is_missing_are_warnings(note: str, said: bool) -> No
     assert find_warnings(slide, map_of(np.zeros((1, 1)), 2), None) == (
         [f"not all that the file may hold was read: {note}"] if said else []
     )
+
+
+def test_scenes_and_times_that_nobody_chose_are_told(tmp_path: Path) -> None:
+    for axis, notes, chosen in (
+        ("T", "holds 2 time points, of which the first is shown; --time chooses another", Selection(time=1)),
+        ("", "holds 2 scenes, of which the first is shown; --scene chooses another", Selection(scene=1)),
+    ):
+        path = tmp_path / f"several{axis}" / "several.ome.tif"
+        path.parent.mkdir()
+        with tifffile.TiffWriter(path, ome=True) as writer:
+            stack = make_stack(3, 1)[..., 0]
+            for image in [np.stack([stack, stack])] if axis else [stack, stack]:
+                writer.write(image, tile=(128, 128), photometric="minisblack", metadata={"axes": f"{axis}ZYX"})
+        said = f"not all that the file may hold was read: {notes}"
+        assert said in warned(path)
+        other = ConvertOptions(selection=chosen, write=WriteOptions(overwrite=True))
+        assert not any("not all" in warning for warning in warned(path, other))
 
 
 def of_bytes(warnings: list[str]) -> list[str]:

@@ -21,7 +21,7 @@ from planish.fuse.method import Method
 from planish.fuse.options import FuseOptions
 from planish.fuse.planes import SlidePlanes
 from planish.model import Box
-from planish.outputs import beside, check_not_source
+from planish.outputs import beside, check_not_above, check_not_source
 from planish.planemap import PlaneMap
 from planish.report.blur import measure_blur
 from planish.report.description import describe
@@ -34,6 +34,7 @@ from planish.slide.views import RegionView
 from planish.threads import Progress
 from planish.write.options import WriteOptions, Written
 from planish.write.output import find_container
+from planish.write.texts import COPIED_TEXT, carries_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +173,11 @@ def convert(
     paths = output, side_file(output, "map"), side_file(output, "record")
     container, overwrite = find_container(output), options.write.overwrite
     _check_heatmap(options.heatmap, paths)
-    for path in (*paths, *_given(options.heatmap)):
-        check_not_source(source, path)
+    places, sides = container.places(output), (*paths[1:], *_given(options.heatmap))
+    check_not_source(source, *places, *sides)
+    check_not_above((*sides, *_given(options.map_path)), *places)
     container.check(output, overwrite=overwrite)
-    for path in (*paths[1:], *_given(options.heatmap)):
+    for path in sides:
         check_output(path, overwrite=overwrite)
     with ExitStack() as stack:
         with run.stage("open"):
@@ -188,7 +190,7 @@ def convert(
         # Renamed together when all is well, the slide last: where it is, its map and record are.
         place = stack.enter_context(container.replacing(output, overwrite=overwrite))
         map_file, record_file, *heatmap_file = (
-            stack.enter_context(replacing(path, overwrite=overwrite)) for path in (*paths[1:], *_given(options.heatmap))
+            stack.enter_context(replacing(path, overwrite=overwrite)) for path in sides
         )
         focus.save(map_file)
         for path in heatmap_file:
@@ -201,12 +203,12 @@ def convert(
             # What no reader opens is judged by what it was made of.
             with nullcontext(flat) if container.reader is None else container.reader(place[0]) as read:
                 blur = measure_blur(read, focus)
-            judged = {"blur": blur, "warnings": find_warnings(slide, focus, blur)}
+            judged = {"blur": blur, "warnings": [*find_warnings(slide, focus, blur), *_texts(flat, written)]}
         record = run.record(
             arguments=asdict(options),
             source=describe(slide, source_name=options.source_name),
             survey=focus.record,
-            output=_facts(written) | {"planes_used": _planes_used(slide, focus, options.fuse)} | composed | judged,
+            output=written.facts() | {"planes_used": _planes_used(slide, focus, options.fuse)} | composed | judged,
         )
         record_file.write_text(record.to_json(), encoding="utf-8")
     return Outputs(*paths, record, options.heatmap)
@@ -280,17 +282,8 @@ def _decide(
     return decided, {"composed": facts} if facts else {}
 
 
-def _facts(written: Written) -> dict[str, Any]:
-    return {
-        "bytes": written.size,
-        "levels": written.levels,
-        "encoding": {"codec": written.encoding.codec, "color": written.encoding.color,
-                     "subsampling": written.encoding.subsampling},
-        "tiles_copied": written.tiles_copied,
-        "tiles_encoded": written.tiles_encoded,
-        "bytes_copied": written.bytes_copied,
-        "tiles_read_back": written.tiles_checked,
-    }  # fmt: skip
+def _texts(flat: Slide, written: Written) -> list[str]:
+    return [COPIED_TEXT] if written.tiles_copied and carries_text(flat) else []
 
 
 def _planes_used(slide: Slide, focus: PlaneMap, fuse: FuseOptions) -> int:

@@ -33,6 +33,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 def check_folder_output(path: Path, *, overwrite: bool, ours: Callable[[Path], bool]) -> None:
     """Raise the error that writing the folder `path` would end in; see `replacing_folder`."""
+    _put_back(path)
     _check_free(path, overwrite)
     if path.exists() and not (path.is_dir() and not path.is_symlink() and (ours(path) or not any(path.iterdir()))):
         raise WriteError(f"{path}: is there, and not of the kind to be written; choose another name, or remove it")
@@ -40,6 +41,8 @@ def check_folder_output(path: Path, *, overwrite: bool, ours: Callable[[Path], b
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
+    if path.is_symlink() and not path.exists():
+        raise WriteError(f"{path}: is a link that leads nowhere; remove it, or choose another name")
     if path.exists() and not overwrite:
         raise OutputExists(f"{path}: already exists; choose another name or allow overwriting (--overwrite)")
 
@@ -87,7 +90,8 @@ def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[Path], bool
     """Yield a temporary, empty folder that becomes `path` when the block ends well, and vanishes when it does not.
 
     A folder that is replaced steps aside for the moment between two renamings. Killed just then, it is put back by the
-    next call for the same path, so that nothing is ever lost.
+    next call or check for the same path, so that nothing is ever lost. What was being written by a killed process stays
+    beside, as ``.planish-…``: whether its writer lives cannot be told on a disk that several computers share.
 
     Parameters
     ----------
@@ -105,7 +109,6 @@ def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[Path], bool
     WriteError
         Where it is there and not `ours`, the folder around it is missing or read-only, or the disk is full.
     """
-    _put_back(path)
     check_folder_output(path, overwrite=overwrite, ours=ours)
     temporary = _temporary(path)
     try:
@@ -147,18 +150,20 @@ def _exchange(temporary: Path, path: Path) -> None:
         aside.replace(temporary)
 
 
+def find_aside(path: Path) -> list[Path]:
+    """Return the old folders of a path that stand aside, where one was being replaced and its writer was killed."""
+    return [old for aside in path.parent.glob(f"{_ASIDE}*") if (old := aside / path.name).is_dir()]
+
+
 def _put_back(path: Path) -> None:
     """Give an old folder that stands aside its name again, where no new one has taken it."""
-    for aside in path.parent.glob(f"{_ASIDE}*"):
-        old = aside / path.name
-        if not old.is_dir():
-            continue
+    for old in find_aside(path):
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.replace(path)
         with suppress(OSError):
-            aside.rmdir()
+            old.parent.rmdir()
 
 
 def _sync_files(folder: Path) -> None:

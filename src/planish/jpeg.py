@@ -12,10 +12,12 @@ from planish.encoding import Encoding
 from planish.errors import SlideError
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_DHT, _SOS, _DQT, _DRI, _APP0, _APP14 = 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xEE
+_DHT, _SOS, _DQT, _DRI, _APP0, _APP2, _APP14 = 0xC4, 0xDA, 0xDB, 0xDD, 0xE0, 0xE2, 0xEE
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _APPLICATION = frozenset(range(0xE0, 0xF0)) | {0xFE}
+_TEXT = _APPLICATION - {_APP0, _APP2, _APP14}
+"""Comments, and application data other than JFIF's, Adobe's and colour profiles."""
 
 # Says that three components are RGB; without it, a decoder that sees a lone tile takes them for YCbCr.
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
@@ -166,6 +168,11 @@ def join(tile: bytes, tables: bytes, color: str) -> bytes:
     if color != "rgb":
         return _inlined(tables, b"") + tile[len(_SOI) :]
     return _inlined(tables, _ADOBE_RGB) + _unmarked(tile)[len(_SOI) :]
+
+
+def has_text(jpeg: bytes) -> bool:
+    """Whether a JPEG holds comments or application data, such as Exif, which may hold anything."""
+    return any(marker in _TEXT for marker, _, _ in _segments(jpeg))
 
 
 def _unmarked(data: bytes) -> bytes:

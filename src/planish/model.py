@@ -81,6 +81,12 @@ class Plane:
     z_um: float | None = None
 
 
+class Missing(str):
+    """A note on what the file holds, or should, and the slide does not show; other notes tell what was decided."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SlideMetadata:
     """What a file says of itself, as far as planish carries it on.
@@ -98,7 +104,7 @@ class SlideMetadata:
     vendor : str or None
         The scanner's maker.
     notes : tuple of str
-        What the reader had to decide or leave out, for ``info`` and the record.
+        What the reader had to decide, and as `Missing` what it left out, for ``info`` and the record.
     """
 
     format: str

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from planish.cli.failure import as_json, exit_code, is_expected, said
-from planish.cli.saying import say
+from planish.cli.saying import mute, say
 from planish.errors import PlanishError
 
 __all__ = ["main"]
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         0 done, 1 failed with one line on stderr, 2 wrong usage, 75 failed for a reason that may pass, 130 interrupted,
-        143 terminated.
+        141 nobody reads on what is printed, 143 terminated.
 
     Raises
     ------
@@ -52,6 +52,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(attached(sys.argv[1:] if arguments is None else arguments))
     try:
         code: int | None = options.run(options)
+        if sys.stdout is not None:  # closed when the program began
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read what is printed, such as `head`, has seen enough
+        mute(sys.stdout)
+        return 141
     except Exception as error:
         if getattr(options, "json", False):
             say(as_json(error), sys.stdout)

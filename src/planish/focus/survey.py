@@ -54,7 +54,7 @@ def survey(slide: Slide, options: SurveyOptions | None = None, progress: Progres
     """
     options, begin = options or SurveyOptions(), time.perf_counter()
     if options.channel is not None:
-        slide = slide.view(channels=[options.channel])
+        slide = slide.one_channel(options.channel)  # which need not be one of those kept
     surveyor = _Surveyor(slide, options, progress or _silent)
     return surveyor.trivial() if len(slide.planes) == 1 else surveyor.run(begin)
 

@@ -5,9 +5,12 @@ File names can hold a patient's name, so a description has them only where the c
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,12 @@ from planish.report.plain import plain
 from planish.slide.base import Slide
 
 _NAME_WIDTH = 12
+_VENDORS = (
+    "3DHISTECH", "Aperio", "Evident", "generic-tiff", "Grundium", "Hamamatsu", "Huron", "Leica", "MIRAX", "Motic",
+    "Nikon", "Olympus", "Philips", "planish", "Roche", "Sakura", "synthetic", "Trestle", "Ventana", "Zeiss",
+)  # fmt: skip
+_MOST_FILES = 10_000
+"""Looked at for size and time; a Zarr can have more, and on a network each takes a while."""
 _MANY = 8
 """Names or places in one line; of more, the rest is counted."""
 
@@ -42,7 +51,7 @@ def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
     return names | {
         **_file_facts(slide),
         "format": metadata.format,
-        "vendor": metadata.vendor,
+        "vendor": _vendor(metadata.vendor),
         "width": full.width,
         "height": full.height,
         "planes": [plain(plane) for plane in slide.planes],
@@ -60,8 +69,14 @@ def describe(slide: Slide, *, source_name: bool = False) -> dict[str, Any]:
         and {"codec": encoding.codec, "color": encoding.color, "subsampling": list(encoding.subsampling)},
         "byte_counts": _byte_counts(slide),
         "copied_levels": [index for index in range(len(slide.levels)) if _copied(slide, index)],
-        "notes": list(metadata.notes),
+        "notes": [str(note) for note in metadata.notes],
     }
+
+
+def _vendor(told: str | None) -> str | None:
+    """Return the known name in what a file says of its maker, which may be any text."""
+    found = re.search("|".join(_VENDORS), told or "", re.IGNORECASE)
+    return found and found.group()
 
 
 def _path(slide: Slide) -> Path:
@@ -86,9 +101,11 @@ def _copied(slide: Slide, level: int) -> bool:
 
 
 def _file_facts(slide: Slide) -> dict[str, Any]:
-    """Return the bytes of all source files and when the newest changed; null for a slide that is no file."""
-    paths = [slide.source] if isinstance(slide.source, Path) else slide.source
-    facts = [file.stat() for path in paths for file in _files(path) if file.is_file()]
+    """Return the bytes of all source files and when the newest changed; null for no file, or too many to look at."""
+    found = (facts for path in slide.files for facts in _facts(path))
+    facts = list(islice(found, _MOST_FILES + 1))
+    if len(facts) > _MOST_FILES:
+        return {"bytes": None, "modified": None}
     newest = max((fact.st_mtime for fact in facts), default=None)
     return {
         "bytes": sum(fact.st_size for fact in facts) if facts else None,
@@ -96,11 +113,14 @@ def _file_facts(slide: Slide) -> dict[str, Any]:
     }
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Yield a file and those in the folder that some formats have beside it, or all in a folder."""
+def _facts(path: Path) -> Iterator[os.stat_result]:
+    """Yield the facts of a file and of those in the folder that some formats have beside it, or of all in a folder."""
     beside = {".vsi": f"_{path.stem}_", ".mrxs": path.stem}.get(path.suffix.lower())
-    for folder in (path, path.with_name(beside)) if beside else (path,):
-        yield from folder.rglob("*") if folder.is_dir() else [folder]
+    for each in (path, path.with_name(beside)) if beside else (path,):
+        inside = (Path(folder, name) for folder, _, names in os.walk(each) for name in names)
+        for file in inside if each.is_dir() else (each,):
+            with suppress(OSError):  # it vanished, or there is none; whoever reads it says so
+                yield file.stat()
 
 
 def format_table(description: Mapping[str, Any]) -> str:

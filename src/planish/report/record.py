@@ -32,7 +32,7 @@ class RunRecord:
     started : str
         When, ISO 8601 in UTC.
     versions : mapping
-        Of planish, Python and the libraries that pixels passed through.
+        Of planish, Python and the libraries that pixels passed through; see `versions`.
     arguments : mapping
         Options by name; dataclasses are written as objects.
     source : mapping
@@ -116,8 +116,13 @@ class Run:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of planish, Python and those libraries for pixels that the process has loaded."""
+    """Return the versions of planish, Python and those libraries for pixels that the process has loaded.
+
+    ``"cpu"`` is what OpenCV uses of the processor: where that is the same, too, so are pixels to the last bit.
+    """
     loaded = {name: sys.modules[name].__version__ for name in LIBRARIES if name in sys.modules}
+    if opencv := sys.modules.get("cv2"):
+        loaded["cpu"] = opencv.getCPUFeaturesLine()
     if vips := sys.modules.get("pyvips"):
         loaded["libvips"] = ".".join(str(vips.version(part)) for part in range(3))
     return {"python": platform.python_version(), **loaded}

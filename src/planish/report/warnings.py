@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from planish.focus.audit import TOLERATED
+from planish.model import Missing
 from planish.planemap import Audit, PlaneMap, SurveyRecord
 from planish.report.blur import Blur
 from planish.slide.base import Slide
@@ -24,8 +25,6 @@ MOST = 0.5
 FEWEST_PLANES = 3
 """With fewer planes, each of them is an outermost one."""
 
-_LEFT_OUT = ("left out", "not read", "shows one plane")
-"""In the notes of readers that did not take all there is."""
 _REFUSED = "byte counts not used: "
 _BY_NATURE = (
     "the reader knows no byte counts",
@@ -52,7 +51,7 @@ def find_warnings(slide: Slide, focus: PlaneMap, blur: Blur | None) -> list[str]
 
 def _of_reading(slide: Slide, record: SurveyRecord | None) -> Iterator[str]:
     for note in slide.metadata.notes:
-        if any(words in note for words in _LEFT_OUT):
+        if isinstance(note, Missing):
             yield f"not all that the file may hold was read: {note}"
     if len(slide.planes) == 1:
         yield "one plane only: there was nothing to choose"

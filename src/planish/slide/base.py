@@ -46,6 +46,8 @@ class Slide(ABC):
     ----------
     source : Path or tuple of Path
         What was opened.
+    files : tuple of Path
+        The files and folders that it is read from, as far as they do not follow from the names of these.
     levels : tuple of Level
         The pyramid, full size first. All planes share it.
     planes : tuple of Plane
@@ -67,6 +69,7 @@ class Slide(ABC):
     """
 
     source: Source
+    files: tuple[Path, ...]
     levels: tuple[Level, ...]
     planes: tuple[Plane, ...]
     dtype: np.dtype[Any]
@@ -78,6 +81,7 @@ class Slide(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.files = (source,) if isinstance(source, Path) else source
         self.associated = Associated()
         self.decoded: Counter[int] = Counter()
         self._count_lock = threading.Lock()
@@ -209,7 +213,7 @@ class Slide(ABC):
         Raises
         ------
         OptionError
-            Where anything is out of range.
+            Where anything is out of range, or a channel is named twice.
         """
         from planish.slide.views import PlaneView
 
@@ -218,8 +222,18 @@ class Slide(ABC):
                 raise OptionError(f"{self.name}: no {what} {index}; it has {what}s 0 to {count - 1}")
         part = self._part(scene, time) if scene or time else self
         if channels is not None:
-            part = part._of_channels([part.channel_index(channel) for channel in channels])
+            part = part._of_channels(part._channel_indices(channels))
         return part if planes is None else PlaneView(part, sorted(set(planes)))
+
+    def one_channel(self, channel: int | str) -> Slide:
+        """Return this slide with one channel, of all that the file has: views know of those that they left out."""
+        return self.view(channels=[channel])
+
+    def _channel_indices(self, channels: Sequence[int | str]) -> list[int]:
+        numbers = [self.channel_index(channel) for channel in channels]
+        if twice := [number for number, count in Counter(numbers).items() if count > 1]:
+            raise OptionError(f"{self.name}: channel {self.channels[twice[0]]} is chosen twice; name each once")
+        return numbers
 
     def channel_index(self, channel: int | str) -> int:
         """Return the number of a channel given by number or name, raise OptionError where there is none such."""

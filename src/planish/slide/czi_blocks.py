@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.model import Box, Level
+from planish.model import Box, Level, Missing
 from planish.slide.czi_directory import COLUMNS
 from planish.slide.page import MAX_CHUNK, MIN_CHUNK, VIRTUAL_TILE
 
@@ -146,15 +146,17 @@ def _tile(blocks: Blocks, box: Box, downsample: int) -> tuple[int, int]:
 def gaps(full: Blocks, channels: Sequence[Named]) -> tuple[str, ...]:
     """Say where the full-size blocks of a scene and time point leave pixels out, and what is shown there."""
     planes = full.values("Z")
-    whole, notes = full.fullest(), []
+    whole, notes = full.fullest(), list[str]()
     if not whole.raster(full.box).all():
         shown = " or ".join(dict.fromkeys(channel.background for channel in channels))
-        notes.append(f"parts of its rectangle were not scanned; they are shown {shown}")
+        note = f"parts of its rectangle were not scanned; they are shown {shown}"
+        most = whole.values("C")[0]
+        rasters = [full.where(Z=z, C=most).raster(full.box) for z in planes if full.images[z, most]]
+        alike = all(np.array_equal(raster, rasters[0]) for raster in rasters)
+        notes.append(note if alike else Missing(note))
     for channel in channels:
         short = [len(whole) - full.images[z, channel.number] for z in planes]
         if any(short):
-            notes.append(
-                f"channel {channel.name} lacks {sum(short)} images in {sum(map(bool, short))} of {len(planes)} planes; "
-                f"they are shown {channel.background}"
-            )
+            lacking = f"{sum(short)} images in {sum(map(bool, short))} of {len(planes)} planes"
+            notes.append(Missing(f"channel {channel.name} lacks {lacking}; they are shown {channel.background}"))
     return tuple(notes)

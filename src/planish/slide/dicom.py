@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from planish.encoding import Encoding
 from planish.errors import PlanishError, SlideError, UnsupportedSlide
-from planish.model import EncodedTile, Level, Plane, SlideMetadata
+from planish.model import EncodedTile, Level, Missing, Plane, SlideMetadata
 from planish.slide.base import Associated, Slide, Source
 from planish.slide.dicomimage import DicomImage
 from planish.slide.dicomseries import Series, lenient, open_images, open_series, read_uids
@@ -25,6 +25,9 @@ _NEAR_UM = 0.05
 """Planes of two levels are one where their z differ by no more."""
 _Frames = tuple[DicomImage, NDArray[np.int64]]
 """An image, and the frame of each tile."""
+
+BURNED_IN = "its file says that names or the like may be burned into its pixels"
+"""A note."""
 
 
 class DicomSlide(Slide):
@@ -43,7 +46,7 @@ class DicomSlide(Slide):
         assert isinstance(source, Path)
         self._closed = False
         series = open_series(source)
-        self._images = series.images
+        self._images, self.files = series.images, series.files
         try:
             with lenient():
                 self._take(series)
@@ -70,6 +73,8 @@ class DicomSlide(Slide):
         self.levels = self._levels()
         self.dtype, self.channels = base.dtype, self._name_channels(series.header, base.samples)
         self._encodings: dict[tuple[int, int], Encoding | None] = {}
+        if series.header.get("BurnedInAnnotation") == "YES":
+            notes.append(BURNED_IN)
         self.metadata = _describe(series.header, base, [*notes, *self._gaps(base.samples)])
         self.associated = Associated(
             {name: partial(self._associated, path) for name, path in series.associated.items()}
@@ -134,8 +139,16 @@ class DicomSlide(Slide):
         return ("R", "G", "B") if len(names) == 1 else tuple(f"{name} {c}" for name in names for c in "RGB")
 
     def _gaps(self, samples: int) -> list[str]:
-        missing = sum(int((table < 0).sum()) for planes in self._frames for paths in planes for _, table in paths)
-        return [f"{missing} tiles were not scanned; they are {'white' if samples == 3 else '0'}"] if missing else []
+        """Say which tiles there are none of: `Missing` where another plane has them, for scanners leave glass out."""
+        missing, uneven = 0, False
+        for planes in self._frames:
+            absent = np.stack([table < 0 for paths in planes for _, table in paths])
+            missing += int(absent.sum())
+            uneven |= bool((absent.any(0) & ~absent.all(0)).any())
+        if not missing:
+            return []
+        note = f"{missing} tiles were not scanned; they are {'white' if samples == 3 else '0'}"
+        return [Missing(note) if uneven else note]
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
         return self._decode_paths(level, plane, (column, row), range(len(self._paths)))

@@ -22,15 +22,12 @@ from wsidicom.file.io import WsiDicomReader
 from wsidicom.instance import TileType
 
 from planish.encoding import Encoding
-from planish.errors import SlideError, TileError
+from planish.errors import SlideError, TileError, UnsupportedSlide
 from planish.jpeg import JpegHeader, read_header
+from planish.slide.dicomtables import Z_DECIMALS, Key, sparse_tables
 from planish.slide.foreign import reason
 
-Key = tuple[float | None, str]
-"""z in µm and optical path, which together tell a plane of frames."""
 _UM_PER_MM = 1000.0
-_Z_DECIMALS = 3
-"""µm: wsidicom's, so that planes of several images are told apart and matched alike."""
 _SEQUENCE_END = bytes.fromhex("feffdde000000000")
 _CODECS = {
     JPEGBaseline8Bit: "jpeg",
@@ -87,7 +84,7 @@ class DicomImage:
         self._decoder = Codec.create(
             syntax, self.samples, data.bits, data.tile_size, data.photometric_interpretation
         ).decoder
-        self.tables = self._sparse() if data.tile_type == TileType.SPARSE else self._full()
+        self.tables = sparse_tables(self._readers) if data.tile_type == TileType.SPARSE else self._full()
 
     def _check_parts(self) -> None:
         following = 0
@@ -128,34 +125,7 @@ class DicomImage:
     def _z_of(self, plane: int, planes: int, spacing: float | None) -> float | None:
         if planes > 1 and not spacing:
             return None
-        return round(float(self._data.z_offset) + plane * (spacing or 0.0) * _UM_PER_MM, _Z_DECIMALS)
-
-    def _sparse(self) -> dict[Key, NDArray[np.int64]]:
-        """Return the frames of an image that says of each where it belongs."""
-        tables: dict[Key, NDArray[np.int64]] = {}
-        for reader in self._readers:
-            data = reader.dataset
-            places = data.frame_positions
-            count = len(places.columns)
-            columns, rows = (places.columns - 1) // self.tile_width, (places.rows - 1) // self.tile_height
-            inside = (columns >= 0) & (columns < self.columns) & (rows >= 0) & (rows < self.rows)
-            if count != reader.frame_count or not inside.all():
-                raise SlideError(
-                    f"{reader.filepath}: its frames stand outside its {self.columns} × {self.rows} tiles; "
-                    "export it again"
-                )
-            z = np.full(count, data.read_z_offset()) if places.z_offsets is None else places.z_offsets
-            paths = places.optical_path_identifiers
-            paths = np.full(count, data.read_optical_path_identifier()) if paths is None else paths
-            frames = np.arange(count) + reader.frame_offset
-            z = np.round(z, _Z_DECIMALS)
-            for key_z in np.unique(z).tolist():
-                for path in np.unique(paths).tolist():
-                    own = (z == key_z) & (paths == path)
-                    if own.any():
-                        table = tables.setdefault((key_z, str(path)), np.full((self.rows, self.columns), -1, np.int64))
-                        table[rows[own], columns[own]] = frames[own]
-        return tables
+        return round(float(self._data.z_offset) + plane * (spacing or 0.0) * _UM_PER_MM, Z_DECIMALS)
 
     @property
     def states_z(self) -> bool:
@@ -260,12 +230,20 @@ def _check_whole(reader: WsiDicomReader) -> None:
     try:
         # Looks for the pixels, but not for each frame.
         encapsulated = bool(reader.transfer_syntax.is_encapsulated)
+        bits = int(reader.dataset.bits)
+        if not encapsulated and bits % 8:
+            raise UnsupportedSlide(
+                f"{path}: has {bits} bits per sample, uncompressed, where wsidicom reads 8 or 16; export it as "
+                "JPEG 2000, or as OME-TIFF"
+            )
         table = reader.offset_table_type
         size = path.stat().st_size
         with path.open("rb") as file:
             file.seek(max(0, size - len(_SEQUENCE_END)))
             closed = encapsulated and file.read() == _SEQUENCE_END
         end = 0 if closed else sum(reader.frame_index[reader.frame_count - 1])
+    except UnsupportedSlide:
+        raise
     except Exception as error:  # parsing is foreign code, which damaged files throw off in any way
         raise SlideError(
             f"{path}: its pixels are missing or cut off ({reason(error)}); copy or export it again"

@@ -19,11 +19,14 @@ from upath import UPath
 from wsidicom.file.io import WsiDicomReader, WsiDicomReadIO
 
 from planish.errors import SlideError, UnsupportedSlide
+from planish.model import Missing
 from planish.slide.dicomimage import DicomImage, open_image
 from planish.slide.foreign import reason
 
 _UIDS_END, _FRAMES_START = 0x00209200, 0x52009230
 _MAGIC_PLACE = 128
+_RESAMPLED = "RESAMPLED"
+"""Last word of the kind of an image that was made smaller."""
 _ONE_AT_A_TIME = threading.RLock()
 _ASSOCIATED = {"LABEL": "label", "OVERVIEW": "macro", "THUMBNAIL": "thumbnail"}
 """DICOM's names, and those that planish and OpenSlide use."""
@@ -43,6 +46,8 @@ class DicomFile:
         ``"VOLUME"``, ``"LABEL"``, ``"OVERVIEW"``, ``"THUMBNAIL"``, or whatever stands there.
     parts : int
         Files of the same image, as it says itself.
+    instance : str
+        UID of its own.
     """
 
     path: Path
@@ -50,6 +55,7 @@ class DicomFile:
     series: str
     kind: str
     parts: int
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,15 @@ class Series:
         Label, macro, thumbnail.
     notes : tuple of str
         What was left out.
+    files : tuple of Path
+        All of the series.
     """
 
     images: tuple[DicomImage, ...]
     header: Dataset
     associated: dict[str, Path]
     notes: tuple[str, ...]
+    files: tuple[Path, ...]
 
 
 def open_series(source: Path) -> Series:
@@ -107,6 +116,7 @@ def _many(source: Path, names: Sequence[tuple[str, str]]) -> str:
 
 
 def _open_files(source: Path, files: Sequence[DicomFile], others: int) -> Series:
+    _refuse_copies(files)
     notes = [f"{others} DICOM files of the folder are no whole-slide images, and left out"] if others else []
     unknown = Counter(file.kind for file in files if file.kind not in ("VOLUME", *_ASSOCIATED))
     notes += [f"{count} images of kind {kind or 'unknown'} are left out" for kind, count in unknown.items()]
@@ -119,7 +129,20 @@ def _open_files(source: Path, files: Sequence[DicomFile], others: int) -> Series
     images = open_images(volumes)
     images.sort(key=lambda image: -image.width * image.height)
     associated = {_ASSOCIATED[file.kind]: file.path for file in files if file.kind in _ASSOCIATED}
-    return Series(tuple(images), _read(images[0].path, _FRAMES_START), associated, tuple(notes))
+    header = _read(images[0].path, _FRAMES_START)
+    if _RESAMPLED in (header.get("ImageType") or ()):
+        notes.append("its largest image says that it was resampled from another, so the full size may be missing")
+    paths = tuple(file.path for file in files)
+    return Series(tuple(images), header, associated, tuple(map(Missing, notes)), paths)
+
+
+def _refuse_copies(files: Sequence[DicomFile]) -> None:
+    """Raise where two files are the same image, as a download that was repeated leaves them."""
+    first: dict[str, Path] = {}
+    for file in files:
+        other = first.setdefault(file.instance or str(file.path), file.path)
+        if other != file.path:
+            raise SlideError(f"{file.path}: is a copy of {other.name}, both say that they are the same; remove one")
 
 
 def open_images(files: Sequence[DicomFile]) -> list[DicomImage]:
@@ -168,11 +191,12 @@ def read_uids(path: Path) -> DicomFile | None:
         study, series = str(header.get("StudyInstanceUID") or ""), str(header.get("SeriesInstanceUID") or "")
         kinds = list(header.get("ImageType") or [])
         parts = int(header.get("InConcatenationTotalNumber") or 1)
+        instance = str(header.get("SOPInstanceUID") or "")
     except Exception as error:  # as in _read, for values are parsed when they are asked for
         raise SlideError(f"{path}: is damaged DICOM ({reason(error)}); copy or export it again") from error
     if not (study and series):
         raise SlideError(f"{path}: is damaged DICOM (it names no study or series); copy or export it again")
-    return DicomFile(path, study, series, str(kinds[2]) if len(kinds) > 2 else "", parts)
+    return DicomFile(path, study, series, str(kinds[2]) if len(kinds) > 2 else "", parts, instance)
 
 
 def _read(path: Path, stop: int) -> Dataset:

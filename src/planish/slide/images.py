@@ -36,6 +36,7 @@ class ImagesSlide(Slide):
         except PlanishError:
             self.close()
             raise
+        self.files = tuple(file for slide in self._slides for file in slide.files)
         first = self._slides[0]
         self.dtype, self.channels, self.metadata = first.dtype, first.channels, first.metadata
         self.associated = first.associated

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, UnsupportedSlide
-from planish.model import SlideMetadata
+from planish.model import Missing, SlideMetadata
 from planish.slide.page import as_pages, read_page
 
 Pages = list[tifffile.TiffPage]
@@ -196,7 +196,7 @@ def plain_layout(tif: tifffile.TiffFile) -> Layout:
                 "planes must be alike: take the odd page out of the file"
             )
     mpp_x, mpp_y = resolution_mpp(first)
-    notes = (f"{left_out} further images of other shape were left out",) if left_out else ()
+    notes = (Missing(f"{left_out} further images of other shape were left out"),) if left_out else ()
     metadata = SlideMetadata("TIFF", mpp_x, mpp_y, icc_profile=icc_profile(first), notes=notes)
     z_um: list[float | None] = [None] * len(planes)
     return Layout([by_width(pages) for pages in planes], z_um, metadata, associated=associated)

@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from planish.errors import OptionError, SlideError
-from planish.model import SlideMetadata
+from planish.model import Missing, SlideMetadata
 from planish.slide.layout import ASSOCIATED, Layout, icc_profile, number, positive, resolution_mpp
 from planish.slide.page import as_pages, read_page
 from planish.slide.series import UM_PER_UNIT, series_planes, series_times
@@ -82,7 +82,7 @@ class _Parts:
             mpp_y=mpp_y or tagged[1],
             objective_power=_objective(self.tif.ome_metadata or "", xml),
             icc_profile=icc_profile(first),
-            notes=(f"{self.unknown} further images were left out",) if self.unknown else (),
+            notes=(Missing(f"{self.unknown} further images were left out"),) if self.unknown else (),
         )
         return Layout(
             planes,

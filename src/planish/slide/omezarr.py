@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import OptionError, SlideError, TileError, UnsupportedSlide
-from planish.model import Level, Plane, SlideMetadata
+from planish.model import Level, Missing, Plane, SlideMetadata
 from planish.slide.base import Slide, Source
 from planish.slide.foreign import reason
 from planish.slide.omezarrfile import ZarrFile
 from planish.slide.omezarrimage import ZarrImage
 from planish.slide.omezarrlevel import Place, ZarrLevel
+from planish.slide.parts import part_notes
+
+_RGB = ("R", "G", "B")
 
 
 class OmeZarrSlide(Slide):
@@ -33,11 +37,11 @@ class OmeZarrSlide(Slide):
     def _take(self, file: ZarrFile, scene: int, time: int) -> None:
         super().__init__(file.path)
         self._file, self._scene, self._time = file, scene, time
-        image = file.images[scene]
         if len(file.images) > 1:
             self.scenes = _distinct([each.name for each in file.images])
         notes: list[str] = []
-        self._levels = self._open_levels(image, notes)
+        image, levels = self._largest_first(file.images[scene])
+        self._levels = self._check_levels(image, levels, notes)
         full = self._levels[0]
         self.times = full.size("t")
         self.dtype = full.dtype
@@ -50,10 +54,15 @@ class OmeZarrSlide(Slide):
         self._stored = self._channels(image, full.size("c"), notes)
         self.metadata = self._metadata(image, notes)
 
-    def _open_levels(self, image: ZarrImage, notes: list[str]) -> list[ZarrLevel]:
-        """Return the levels that have all planes, largest first."""
+    def _largest_first(self, image: ZarrImage) -> tuple[ZarrImage, list[ZarrLevel]]:
+        """Return the image and its levels, full size first however they are listed."""
+        pairs = [(dataset, self._file.level(self._scene, dataset.path)) for dataset in image.datasets]
+        pairs.sort(key=lambda pair: (-pair[1].size("y") * pair[1].size("x"), -pair[1].size("z")))
+        return replace(image, datasets=tuple(dataset for dataset, _ in pairs)), [level for _, level in pairs]
+
+    def _check_levels(self, image: ZarrImage, levels: Sequence[ZarrLevel], notes: list[str]) -> list[ZarrLevel]:
+        """Return the levels that have all planes."""
         names = [axis.name for axis in image.axes]
-        levels = [self._file.level(self._scene, dataset.path) for dataset in image.datasets]
         full = levels[0]
         self._check_full(full, names, notes)
         kept = [full]
@@ -63,7 +72,7 @@ class OmeZarrSlide(Slide):
                 kept.append(level)
             else:
                 notes.append(f"level {level.path} has {level.size('z')} of {full.size('z')} planes and is left out")
-        return sorted(kept, key=lambda level: -level.size("y") * level.size("x"))
+        return kept
 
     def _check_full(self, full: ZarrLevel, names: Sequence[str], notes: list[str]) -> None:
         if full.dtype.kind not in "uif":
@@ -91,26 +100,21 @@ class OmeZarrSlide(Slide):
 
     def _channels(self, image: ZarrImage, count: int, notes: list[str]) -> tuple[int, ...]:
         """Name the channels; return where they are stored."""
-        rgb = image.rgb_order(count, eight_bit=self.dtype == np.uint8)
-        if rgb is not None:
-            self.channels = ("R", "G", "B")
-            if not image.labels and not image.colours:
-                notes.append("its three channels have no names; they are taken for red, green and blue")
-            return rgb
+        if count == len(_RGB) and self.dtype == np.uint8:
+            rgb, note = image.rgb()
+            if note:
+                notes.append(note)
+            if rgb:
+                self.channels = _RGB
+                return rgb
         named = len(image.labels) == count
         self.channels = _distinct(image.labels) if named else tuple(str(index) for index in range(count))
         return tuple(range(count))
 
     def _metadata(self, image: ZarrImage, notes: list[str]) -> SlideMetadata:
-        for count, shown, what, option in (
-            (len(self.scenes), self._scene, "scenes", "scene"),
-            (self.times, self._time, "time points", "time"),
-        ):
-            if count > 1:
-                which = "the first" if not shown else f"number {shown}"
-                notes.append(f"holds {count} {what}, of which {which} is shown; --{option} chooses another")
+        notes += part_notes(self.scenes, self.times, self._scene, self._time)
         if (self._file.path / image.group / "labels").is_dir():
-            notes.append("holds label images, which are not read")
+            notes.append(Missing("holds label images, which are not read"))
         if len(self.planes) > 1 and self.planes[0].z_um is None:
             notes.append("its z has no step in a unit of length; planes are in the order stored")
         mpp_x, mpp_y = (abs(step) if step else None for step in map(image.um_per_pixel, "xy"))

@@ -53,9 +53,11 @@ class ZarrImage:
     axes : tuple of Axis
         In the order of the arrays.
     datasets : tuple of Dataset
-        As the file lists them.
+        As the file lists them, or largest first.
     labels, colours : tuple of str
         Of the channels; empty where not told.
+    model : str
+        ``"color"`` or ``"greyscale"``; empty where not told.
     extra : Mapping
         What planish wrote beside.
     """
@@ -67,6 +69,7 @@ class ZarrImage:
     datasets: tuple[Dataset, ...]
     labels: tuple[str, ...]
     colours: tuple[str, ...]
+    model: str
     extra: Mapping[str, Any]
 
     def axis(self, name: str) -> int | None:
@@ -97,20 +100,26 @@ class ZarrImage:
         place = self.axis("z")
         return place is not None and self.datasets[0].scale[place] < 0
 
-    def rgb_order(self, count: int, *, eight_bit: bool) -> tuple[int, ...] | None:
-        """Return where red, green and blue stand among the channels, None where they are something else."""
-        if count != 3 or not eight_bit:
-            return None
+    def rgb(self) -> tuple[tuple[int, ...] | None, str | None]:
+        """Return where red, green and blue stand among three channels, None where they are others; and a note on that.
+
+        Colours alone tell nothing: fluorescence is shown in red, green and blue, too.
+        """
         named = tuple(label.lower() for label in self.labels)
         for names in _RGB_NAMES:
             if sorted(named) == sorted(names):
-                return tuple(named.index(name) for name in names)
-        colours = tuple(colour.upper().lstrip("#") for colour in self.colours)
+                order = tuple(named.index(name) for name in names)
+                said = f"its channels are stored as {', '.join(self.labels)} and shown as red, green, blue"
+                return order, None if order == (0, 1, 2) else said
         if any(_says_something(label) for label in self.labels):
-            return None
-        if sorted(colours) == sorted(_RGB_COLOURS):
-            return tuple(colours.index(colour) for colour in _RGB_COLOURS)
-        return None if colours else (0, 1, 2)
+            return None, None
+        plain = not self.colours or tuple(colour.upper().lstrip("#") for colour in self.colours) == _RGB_COLOURS
+        if self.model == "color" and plain:
+            return (0, 1, 2), "its three channels have no names; they are taken for red, green and blue"
+        return None, (
+            "its three channels have no names and are kept apart; where they are red, green and blue, name them so in "
+            "its 'omero' metadata: R, G, B"
+        )
 
 
 def _says_something(label: str) -> bool:
@@ -142,7 +151,9 @@ def read_images(where: str, group: str, attributes: Mapping[str, Any]) -> list[Z
     if not isinstance(multiscales, Sequence) or not multiscales:
         raise SlideError(f"{where}: its 'multiscales' is empty or no list; export it again")
     extra = attributes.get("planish")
-    labels, colours = _channels(told.get("omero"))
+    omero = told.get("omero")
+    omero = omero if isinstance(omero, Mapping) else {}
+    labels, colours = _channels(omero)
     images = []
     for multiscale in multiscales:
         version = str(told.get("version") or multiscale.get("version") or "0.4")
@@ -152,7 +163,7 @@ def read_images(where: str, group: str, attributes: Mapping[str, Any]) -> list[Z
         name = str(multiscale.get("name") or "").strip("/") or group
         images.append(
             ZarrImage(group, name, version, axes, _datasets(where, multiscale, len(axes)), labels, colours,
-                      extra if isinstance(extra, Mapping) else {})
+                      _model(omero), extra if isinstance(extra, Mapping) else {})
         )  # fmt: skip
     return images
 
@@ -216,10 +227,14 @@ def _transform(where: str, holder: Mapping[str, Any], count: int) -> tuple[list[
     return scale, place
 
 
-def _channels(omero: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _model(omero: Mapping[str, Any]) -> str:
+    rendering = omero.get("rdefs")
+    return str(rendering.get("model") or "") if isinstance(rendering, Mapping) else ""
+
+
+def _channels(omero: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return labels and colours, each only where all channels have one."""
-    listed = omero.get("channels") if isinstance(omero, Mapping) else None
-    channels = [each for each in listed or () if isinstance(each, Mapping)]
+    channels = [each for each in omero.get("channels") or () if isinstance(each, Mapping)]
     labels, colours = (
         tuple(str(each.get(key) or "") for each in channels) for key in ("label", "color")
     )  # fmt: skip

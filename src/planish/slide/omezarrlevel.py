@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from planish.model import Box
+from planish.model import Box, Missing
 from planish.slide.bytefile import ChunkCache
 from planish.slide.page import VIRTUAL_TILE
 
@@ -81,10 +81,10 @@ class ZarrLevel:
         count = math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
         if count > _MOST_COUNTED:
             return f"its {count} chunks at full size were not counted; any that is not stored is shown as {self._fill}"
-        stored = sum(name not in METADATA for _, _, names in os.walk(self.folder) for name in names)
+        stored = sum(_is_chunk(name) for _, _, names in os.walk(self.folder) for name in names)
         if stored >= count:
             return None
-        return f"{count - stored} of {count} chunks at full size are not stored, and shown as {self._fill}"
+        return Missing(f"{count - stored} of {count} chunks at full size are not stored, and shown as {self._fill}")
 
     @property
     def _fill(self) -> str:
@@ -152,3 +152,8 @@ class ZarrLevel:
         if "c" not in kept:
             kept, part = [*kept, "c"], part[..., None]
         return np.ascontiguousarray(part.transpose([kept.index(axis) for axis in _ORDER]), self.dtype)
+
+
+def _is_chunk(name: str) -> bool:
+    """Whether a file is one, by the ways in which Zarr numbers them; systems leave others there, such as .DS_Store."""
+    return name.removeprefix("c.").replace(".", "").isdecimal()

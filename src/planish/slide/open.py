@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from planish.errors import SlideError, SlideNotFound, UnsupportedSlide
+from planish.files import find_aside
 from planish.slide.base import Slide
 from planish.slide.readers import READERS, is_text
 
@@ -37,6 +38,8 @@ def open_slide(source: str | PathLike[str] | Sequence[str | PathLike[str]]) -> S
         return _open_list(tuple(Path(path) for path in source))
     path = Path(source)
     if not path.exists():
+        if aside := find_aside(path):
+            raise SlideNotFound(f"{path}: writing it anew was cut short, the old one is {aside[0]}; rename that back")
         raise SlideNotFound(f"{path}: no such file or folder; check the path")
     head = b"" if path.is_dir() else _head(path)
     for reader in READERS:

@@ -12,7 +12,7 @@ import openslide
 from numpy.typing import NDArray
 
 from planish.errors import SlideError, TileError, UnsupportedSlide
-from planish.model import Level, Plane, SlideMetadata
+from planish.model import Level, Missing, Plane, SlideMetadata
 from planish.slide.base import Associated, Slide, Source
 from planish.slide.bytefile import TIFF_MAGIC
 from planish.slide.foreign import reason
@@ -58,7 +58,7 @@ class OpenSlideSlide(Slide):
             objective_power=power,
             icc_profile=icc.tobytes() if icc else None,
             vendor=vendor,
-            notes=("read through OpenSlide, which shows one plane", *further),
+            notes=(Missing("read through OpenSlide, which shows one plane"), *further),
         )
         background = properties.get("openslide.background-color") or "ffffff"
         self._background = np.array([int(background[place : place + 2], 16) for place in (0, 2, 4)], np.uint16)
@@ -152,7 +152,7 @@ def _mirax_planes(index: Path) -> tuple[str, ...]:
         raise SlideError(f"{index}: damaged index ({error}); copy the slide's folder again") from error
     focal = f"{count} focus levels are listed, of which only the base level is read" if count > 1 else ""
     own = "the scanner's own extended-focus level is not read" if merged else ""
-    return tuple(note for note in (focal, own) if note)
+    return tuple(Missing(note) for note in (focal, own) if note)
 
 
 def _refuse_tiff_planes(path: Path) -> None:

@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planish.model import Missing
 from planish.slide.base import Slide, Source
 
 
 def part_notes(scenes: Sequence[str], times: int, scene: int = 0, time: int = 0) -> tuple[str, ...]:
-    """Return what `SlideMetadata.notes` say of a file with several scenes or time points; nothing where it has one."""
+    """Return what `SlideMetadata.notes` say of a file with several scenes or time points; nothing where it has one.
+
+    What nobody chose is `Missing`: the others may have been forgotten.
+    """
     counts = (("scenes", "scene", len(scenes), scene), ("time points", "time", times, time))
-    return tuple(
-        f"holds {count} {what}, of which {'the first' if index == 0 else f'number {index}, counted from 0,'} is shown; "
-        f"--{option} chooses another"
-        for what, option, count, index in counts
-        if count > 1
-    )
+    return tuple(_part_note(*each) for each in counts if each[2] > 1)
+
+
+def _part_note(what: str, option: str, count: int, index: int) -> str:
+    if index == 0:
+        return Missing(f"holds {count} {what}, of which the first is shown; --{option} chooses another")
+    return f"holds {count} {what}, of which number {index}, counted from 0, is shown; --{option} chooses another"
 
 
 def open_part(kind: type[Slide], source: Source, scene: int, time: int) -> Slide:

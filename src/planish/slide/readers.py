@@ -13,6 +13,8 @@ from planish.slide.bytefile import TIFF_MAGIC
 
 _ZARR = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _DICOM_PLACE = 128
+_MOST_LOOKED_INTO = 1000
+"""Files of a folder, those named like DICOM first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,16 @@ def is_zarr(path: Path, head: bytes) -> bool:
 
 
 def is_dicom(path: Path, head: bytes) -> bool:
-    """Whether a path is a DICOM file, or a folder with some and no other images."""
+    """Whether a path is a DICOM file, or a folder with some: other images there are previews of them."""
     if not path.is_dir():
         return head[_DICOM_PLACE : _DICOM_PLACE + 4] == b"DICM"
-    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
-    return bool(files) and any(_says_dicom(file) for file in sorted(files)[:8])
+    files = [file for file in path.iterdir() if not file.name.startswith(".") and file.is_file()]
+    return any(_says_dicom(file) for file in sorted(files, key=_unlike_dicom)[:_MOST_LOOKED_INTO])
+
+
+def _unlike_dicom(path: Path) -> tuple[bool, str]:
+    suffix = path.suffix.lower()
+    return not (suffix in ("", ".dcm", ".dicom") or suffix[1:].isdigit()), path.name
 
 
 def _says_dicom(path: Path) -> bool:

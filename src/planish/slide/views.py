@@ -23,7 +23,7 @@ class View(Slide):
         self.levels, self.planes = slide.levels, slide.planes
         self.dtype, self.channels = slide.dtype, slide.channels
         self.metadata, self.associated = slide.metadata, slide.associated
-        self.decoded = slide.decoded
+        self.decoded, self.files = slide.decoded, slide.files
 
     def _count(self, level: int) -> None:
         """Count nothing: what a view decodes, the slide behind decodes and counts, by its own levels."""
@@ -42,6 +42,10 @@ class ChannelView(View):
             raise OptionError(f"{slide.name}: no channel chosen; it has {', '.join(slide.channels)}")
         self._kept = tuple(channels)
         self.channels = tuple(slide.channels[index] for index in self._kept)
+
+    def one_channel(self, channel: int | str) -> Slide:
+        """Return a channel of the slide behind."""
+        return self._slide.one_channel(channel)
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
         self._slide._count(level)
@@ -69,6 +73,10 @@ class PlaneView(View):
 
     def _decode_tile(self, level: int, plane: int, column: int, row: int) -> NDArray[Any]:
         return self._slide.read_tile(level, self._kept[plane], column, row)
+
+    def one_channel(self, channel: int | str) -> Slide:
+        """Return these planes of a channel of the slide behind."""
+        return PlaneView(self._slide.one_channel(channel), self._kept)
 
     def _of_channels(self, channels: Sequence[int]) -> Slide:
         return PlaneView(self._slide.view(channels=channels), self._kept)
@@ -147,6 +155,10 @@ class RegionView(View):
         return self._slide.read_region(
             level + self._level, plane, origin.x + tile.x, origin.y + tile.y, tile.width, tile.height
         )
+
+    def one_channel(self, channel: int | str) -> Slide:
+        """Return this region of a channel of the slide behind."""
+        return RegionView(self._slide.one_channel(channel), self._level, self._region)
 
     def _of_channels(self, channels: Sequence[int]) -> Slide:
         return RegionView(self._slide.view(channels=channels), self._level, self._region)

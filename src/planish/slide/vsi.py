@@ -12,7 +12,7 @@ import slideio
 from numpy.typing import NDArray
 
 from planish.errors import PlanishError, SlideError, TileError, UnsupportedSlide
-from planish.model import Box, Encoding, Level, Plane, SlideMetadata
+from planish.model import Box, Encoding, Level, Missing, Plane, SlideMetadata
 from planish.slide.base import Associated, Slide, Source
 from planish.slide.bytefile import ChunkCache
 from planish.slide.foreign import reason
@@ -138,9 +138,10 @@ class VsiSlide(Slide):
         notes: list[str] = []
         named, there = external_files(self._file.raw), self._file.image_files
         if named > there:
-            notes.append(f"{named} files of image data belong to it, of which {there} are there")
+            notes.append(Missing(f"{named} files of image data belong to it, of which {there} are there"))
         if axis.count is not None and axis.count != len(self.planes):
-            notes.append(f"its tags tell of {axis.count} planes, of which its image data has {len(self.planes)}")
+            told = f"its tags tell of {axis.count} planes, of which its image data has {len(self.planes)}"
+            notes.append(Missing(told))
         if self._rgb:
             notes.append("tiles that the scanner left out are shown white")
         return notes

@@ -12,6 +12,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
 
 from planish.encoding import Encoding
 from planish.errors import OptionError
@@ -21,7 +22,7 @@ from planish.slide.dicom import DicomSlide
 from planish.threads import Progress
 from planish.write.assembler import Value
 from planish.write.dicomfile import DicomFile
-from planish.write.dicomheader import check_describable, describe_image
+from planish.write.dicomheader import MODEL, check_describable, describe_image
 from planish.write.dicomnames import ImageNames, SeriesNames
 from planish.write.encode import JpegTiles, TileEncoder, choose_encoder
 from planish.write.jpeg import standard_encoding
@@ -29,6 +30,7 @@ from planish.write.levels import LevelPlan, Segment, plan_levels
 from planish.write.options import WriteOptions, Written
 from planish.write.output import Container, Place, check_one_plane
 from planish.write.rows import every_row
+from planish.write.texts import carries_text
 from planish.write.tiles import TileSource
 from planish.write.verify import SAMPLE, compare
 
@@ -60,9 +62,17 @@ class Jpeg2000Tiles(TileEncoder):
 
 
 def is_dicom_folder(path: Path) -> bool:
-    """Whether a folder holds nothing but DICOM files, so that it may be replaced."""
+    """Whether a folder holds nothing but DICOM files that planish wrote, so that it may be replaced."""
     files = list(path.iterdir())
-    return bool(files) and all(file.is_file() and file.suffix.lower() == ".dcm" for file in files)
+    return bool(files) and all(file.is_file() and _is_own(file) for file in files)
+
+
+def _is_own(file: Path) -> bool:
+    try:
+        data = dcmread(file, stop_before_pixels=True, specific_tags=["ManufacturerModelName"])
+    except Exception:  # parsing is foreign code, which other files throw off in any way
+        return False
+    return str(data.get("ManufacturerModelName")) == MODEL
 
 
 def check_dicom_options(slide: Slide, options: WriteOptions) -> None:
@@ -80,7 +90,8 @@ def write_dicom_files(slide: Slide, folder: Path, options: WriteOptions, progres
     """
     check_dicom_options(slide, options)
     source = dicom_source(slide, options)
-    names = SeriesNames(study=options.study) if options.study else SeriesNames()
+    names = SeriesNames(texts=source.copying and carries_text(slide))
+    names = replace(names, study=options.study) if options.study else names
     _write_associated(slide, folder, options, names)
     copied = bytes_copied = 0
     with ExitStack() as stack:

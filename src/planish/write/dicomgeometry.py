@@ -23,6 +23,11 @@ def source_planes(slide: Slide | None) -> Sequence[Plane]:
     return slide.stack.planes if isinstance(slide, FlatSlide | FusedSlide) else ()
 
 
+def source_notes(slide: Slide) -> Sequence[str]:
+    """Return what the reader said of the slide that a flat slide was made of."""
+    return (slide.stack if isinstance(slide, FlatSlide | FusedSlide) else slide).metadata.notes
+
+
 def mean_distance(planes: Sequence[Plane]) -> float | None:
     """Return how far apart planes lie on average, in µm; None where the file does not tell."""
     z_um = [plane.z_um for plane in planes if plane.z_um is not None]

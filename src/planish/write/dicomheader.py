@@ -15,9 +15,12 @@ from planish.encoding import Encoding
 from planish.errors import OptionError
 from planish.model import Level
 from planish.slide.base import Slide
-from planish.write.dicomgeometry import mean_distance, measures, source_planes, volume
+from planish.slide.dicom import BURNED_IN
+from planish.write.dicomgeometry import mean_distance, measures, source_notes, source_planes, volume
 from planish.write.dicomnames import ImageNames, SeriesNames
 
+MODEL = "planish"
+"""By which files that planish wrote are known."""
 _METHODS = {"jpeg": "ISO_10918_1", "jpeg2000": "ISO_15444_1"}
 
 
@@ -41,13 +44,13 @@ def describe_image(
     """
     series, image = names
     data = Dataset()
-    for part in (_study(series), _equipment(), _specimen(series), _pixels(slide, level, encoding), _tiling(level)):
+    for part in (_study(names), _equipment(), _specimen(series), _pixels(slide, level, encoding), _tiling(level)):
         data.update(part)
     data.SOPClassUID, data.SOPInstanceUID = VLWholeSlideMicroscopyImageStorage, image.instance
     data.InstanceNumber, data.ImageType = image.number, image.image_type
     data.SpecimenLabelInImage = "NO" if image.kind == "VOLUME" else "YES"
-    # Labels and overviews show what was written on the glass.
-    data.BurnedInAnnotation = "NO" if image.kind == "VOLUME" else "YES"
+    # Labels and overviews show what was written on the glass; of the specimen, only the source can know.
+    data.BurnedInAnnotation = "YES" if image.kind != "VOLUME" or BURNED_IN in source_notes(slide) else "NO"
     data.update(_focus(slide if image.kind == "VOLUME" else None))
     data.update(_loss(slide, level, encoding, pixel_bytes))
     data.update(_groups(slide, level, names))
@@ -77,14 +80,18 @@ def check_describable(slide: Slide) -> None:
         )
 
 
-def _study(series: SeriesNames) -> Dataset:
-    data = Dataset()
+def _study(names: tuple[SeriesNames, ImageNames]) -> Dataset:
+    data, (series, image) = Dataset(), names
     for name in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"):
         setattr(data, name, "")
     for name in ("ReferringPhysicianName", "AccessionNumber", "PositionReferenceIndicator"):
         setattr(data, name, "")
-    data.PatientID, data.PatientIdentityRemoved = "ANONYMOUS", "YES"
-    data.DeidentificationMethod = "no attribute of patient, study or specimen is carried over"
+    data.PatientID = "ANONYMOUS"
+    if series.texts or image.kind != "VOLUME":
+        data.PatientIdentityRemoved = "NO"
+    else:
+        data.PatientIdentityRemoved = "YES"
+        data.DeidentificationMethod = "attributes only: none of patient, study, specimen is kept"
     data.StudyInstanceUID, data.SeriesInstanceUID = series.study, series.series
     data.FrameOfReferenceUID = series.frame_of_reference
     data.PositionReferenceIndicator = "SLIDE_CORNER"
@@ -96,7 +103,7 @@ def _study(series: SeriesNames) -> Dataset:
 
 def _equipment() -> Dataset:
     data = Dataset()
-    data.Manufacturer, data.ManufacturerModelName = "planish", "planish"
+    data.Manufacturer, data.ManufacturerModelName = MODEL, MODEL
     data.DeviceSerialNumber, data.SoftwareVersions = "none", __version__
     return data
 

@@ -14,7 +14,7 @@ def _uid() -> UID:
 
 @dataclass(frozen=True)
 class SeriesNames:
-    """What all files of an output share: new UIDs, and when it was made."""
+    """What all files of an output share: new UIDs, when it was made, and whether its frames may hold text."""
 
     study: str = field(default_factory=_uid)
     series: str = field(default_factory=_uid)
@@ -23,6 +23,7 @@ class SeriesNames:
     dimensions: str = field(default_factory=_uid)
     specimen: str = field(default_factory=_uid)
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
+    texts: bool = False
 
 
 @dataclass(frozen=True)

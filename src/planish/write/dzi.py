@@ -8,6 +8,9 @@ in every tile.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +34,7 @@ from planish.write.tiff import write_file
 _QUALITY = 90
 """IJG quality of tiles; from here up libvips keeps the full resolution of colours."""
 
+_TILE_NAME = re.compile(r"\d+_\d+\.(jpg|png)")
 _PROPERTIES = "vips-properties.xml"
 """What libvips writes beside the levels."""
 
@@ -92,8 +96,15 @@ def fill_dzi(slide: Slide, outputs: Place, options: WriteOptions, progress: Prog
 
 
 def _is_our_kind(folder: Path) -> bool:
-    """Whether a folder holds the numbered levels of Deep Zoom tiles, and nothing else."""
-    return all(each.name.isdecimal() or each.name == _PROPERTIES for each in folder.iterdir())
+    """Whether a folder holds the numbered levels of Deep Zoom tiles, and nothing else, beside what belongs to it."""
+    # The record alone is beside it after a kill between the renamings.
+    stem = folder.name.removesuffix("_files")
+    known = any(folder.with_name(f"{stem}{ending}").is_file() for ending in (".dzi", ".record.json"))
+    return known and all(
+        level.is_dir() and level.name.isdecimal() and all(_TILE_NAME.fullmatch(tile.name) for tile in level.iterdir())
+        for level in folder.iterdir()
+        if level.name != _PROPERTIES
+    )
 
 
 class _FullSize(PlaneView):
@@ -133,6 +144,9 @@ def _save(flat: Path, base: Path, suffix: str, progress: Progress | None) -> Non
     except pyvips.Error as error:
         if raised:
             raise raised[0] from None
+        for full in (errno.ENOSPC, errno.EDQUOT):
+            if os.strerror(full) in str(error):
+                raise OSError(full, os.strerror(full)) from error
         raise WriteError(
             f"{base.parent}: Deep Zoom tiles cannot be written ({reason(error)}); check the disk"
         ) from error
@@ -140,6 +154,10 @@ def _save(flat: Path, base: Path, suffix: str, progress: Progress | None) -> Non
 
 class _DziContainer(Container):
     """A file, and the folder of its tiles."""
+
+    def places(self, path: Path) -> Place:
+        """Return the file and the folder of its tiles."""
+        return path, tiles_folder(path)
 
     def check(self, path: Path, *, overwrite: bool) -> None:
         """Raise the error that writing to `path` would end in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from planish.slide.base import Slide
 from planish.write.levels import LevelPlan
 
 VERSION = "0.5"
+OURS = "planish"
+"""Of the attributes that only planish writes."""
 AXES = ("t", "c", "z", "y", "x")
 """All five, in the order that was the only one until 0.3: readers that know but one layout know this one."""
 _KINDS = {"t": "time", "c": "channel"}
@@ -23,7 +26,7 @@ _DARK, _BRIGHT = 0.1, 99.9
 """Per cent of pixels between which a channel of more than 8 bits is shown."""
 
 
-def attributes(slide: Slide, plan: LevelPlan, smallest: NDArray[Any]) -> dict[str, Any]:
+def attributes(slide: Slide, plan: LevelPlan, samples: Sequence[NDArray[Any]]) -> dict[str, Any]:
     """Return the attributes of the image's group.
 
     Parameters
@@ -32,15 +35,15 @@ def attributes(slide: Slide, plan: LevelPlan, smallest: NDArray[Any]) -> dict[st
         What is written.
     plan : LevelPlan
         Levels of the output; their arrays are named by number.
-    smallest : ndarray
-        Pixels of the last level, (height, width, channels), from which the range to show is taken.
+    samples : sequence of ndarray
+        Pixels of each channel, from which the range to show is taken.
     """
-    ome = {"version": VERSION, "multiscales": [_multiscale(slide, plan)], "omero": _omero(slide, smallest)}
+    ome = {"version": VERSION, "multiscales": [_multiscale(slide, plan)], "omero": _omero(slide, samples)}
     metadata = slide.metadata
     ours: dict[str, Any] = {"version": __version__, "objective_power": metadata.objective_power}
     if metadata.icc_profile:
         ours["icc_profile"] = base64.b64encode(metadata.icc_profile).decode()
-    return {"ome": ome, "planish": {key: value for key, value in ours.items() if value is not None}}
+    return {"ome": ome, OURS: {key: value for key, value in ours.items() if value is not None}}
 
 
 def _multiscale(slide: Slide, plan: LevelPlan) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def _transforms(slide: Slide, factors: tuple[float, float]) -> list[dict[str, An
     ]
 
 
-def _omero(slide: Slide, smallest: NDArray[Any]) -> dict[str, Any]:
+def _omero(slide: Slide, samples: Sequence[NDArray[Any]]) -> dict[str, Any]:
     channels = []
     for index, name in enumerate(slide.channels):
         single = len(slide.channels) == 1
@@ -88,7 +91,7 @@ def _omero(slide: Slide, smallest: NDArray[Any]) -> dict[str, Any]:
                 "coefficient": 1,
                 "family": "linear",
                 "inverted": False,
-                "window": _window(smallest[..., index]),
+                "window": _window(samples[index]),
             }
         )
     model = "greyscale" if len(channels) == 1 else "color"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from planish.encoding import Encoding
 from planish.errors import OptionError
@@ -96,3 +97,16 @@ class Written:
     tiles_encoded: int
     bytes_copied: int
     tiles_checked: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        coded = self.encoding
+        return {
+            "bytes": self.size,
+            "levels": self.levels,
+            "encoding": {"codec": coded.codec, "color": coded.color, "subsampling": coded.subsampling},
+            "tiles_copied": self.tiles_copied,
+            "tiles_encoded": self.tiles_encoded,
+            "bytes_copied": self.bytes_copied,
+            "tiles_read_back": self.tiles_checked,
+        }

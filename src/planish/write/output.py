@@ -44,6 +44,10 @@ class Container:
     source: Callable[[Slide, WriteOptions], TileSource] | None = None
     reader: Callable[[Path], Slide] | None = None
 
+    def places(self, path: Path) -> Place:
+        """Return what is replaced, or made, when `path` is written."""
+        return (path,)
+
     def check(self, path: Path, *, overwrite: bool) -> None:
         """Raise the error that writing to `path` would end in."""
         if self.ours:

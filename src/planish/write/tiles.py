@@ -140,12 +140,16 @@ class TileSource:
         copied = [len(data) for data, tile in zip(tiles, copies, strict=True) if tile is not None]
         return Row(segment.first, tiles, len(copied), sum(copied))
 
+    def encoded(self, level: int, pixels: NDArray[Any]) -> bytes:
+        """Return a tile of these pixels as an image that decodes on its own, where it is a JPEG."""
+        size = self.plan.levels[level]
+        return self.encoder.encode(fill_tile(pixels, size.tile_width, size.tile_height), b"")
+
     def stored(self, level: int, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels of a tile as they read from the output, where it is a JPEG."""
         size = self.plan.levels[level]
-        data = self.encoder.encode(fill_tile(pixels, size.tile_width, size.tile_height), b"")
-        decoded = np.asarray(imagecodecs.jpeg8_decode(data)).reshape(size.tile_height, size.tile_width, -1)
-        return decoded[: pixels.shape[0], : pixels.shape[1]]
+        decoded = np.asarray(imagecodecs.jpeg8_decode(self.encoded(level, pixels)))
+        return decoded.reshape(size.tile_height, size.tile_width, -1)[: pixels.shape[0], : pixels.shape[1]]
 
     def _encode(self, level: int, pixels: NDArray[Any]) -> bytes:
         size = self.plan.levels[level]
