@@ -50,7 +50,8 @@ WORDS: dict[str, st.SearchStrategy[str]] = {
     "--backend": st.sampled_from(["auto", "numpy"]), "--write": st.sampled_from(["auto", "copy", "encode"]),
     "--quality": st.integers(1, 100).map(str), "--levels": st.sampled_from(["all", "source"]),
     "--layout": st.sampled_from(["ome", "aperio"]), "--label": st.just(""), "--macro": st.just(""),
-    "--source-name": st.just(""),
+    "--source-name": st.just(""), "--channel": st.sampled_from(["all", "0", "DAPI"]), "--scene": NUMBERS,
+    "--time": NUMBERS, "--focus-channel": st.sampled_from(["all", "1", "FITC"]),
 }  # fmt: skip
 GIVEN = st.lists(st.sampled_from(sorted(WORDS)).flatmap(lambda name: st.tuples(st.just(name), WORDS[name])), max_size=6)
 
@@ -87,7 +88,7 @@ def test_the_same_settings_are_the_same_words() -> None:
 
 
 def test_every_option_of_flatten_is_one_of_batch() -> None:
-    own = {"--map", "--heatmap", "--json", "--jobs", "--overwrite", "--quiet", "--help"}
+    own = {"--map", "--heatmap", "--json", "--jobs", "--overwrite", "--quiet", "--help", "--study"}
     found = {
         command: {text for action in parser._actions for text in action.option_strings if text.startswith("--")}
         for command, parser in PARSER._subparsers._group_actions[0].choices.items()  # type: ignore[union-attr]

@@ -21,6 +21,7 @@ from planish.cli import main
 from planish.cli.failure import as_json, exit_code
 from planish.errors import OptionError, TileError, WriteError
 from planish.slide.bytefile import ByteFile
+from planish.write import tiff
 
 Say = pytest.CaptureFixture[str]
 PASSING = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EDQUOT, errno.ETIMEDOUT, errno.EBUSY, errno.ENETUNREACH)
@@ -118,7 +119,7 @@ def test_a_disk_error_in_the_middle_of_a_slide_may_pass(
 
 
 def test_a_full_disk_may_pass(slide: Path, tmp_path: Path, capsys: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("planish.convert.write_file", raising(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(tiff, "write_file", raising(OSError(errno.ENOSPC, "No space left on device")))
     assert main(["flatten", str(slide), str(tmp_path / "flat.tif"), "--json", "--quiet"]) == 75
     error, _ = told(capsys)
     assert (error["kind"], error["errno"]) == ("WriteError", errno.ENOSPC)

@@ -135,7 +135,7 @@ def test_a_single_flipped_bit_of_a_tile_is_found(source: Path, tmp_path: Path, n
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("flat.png", [], "what to write is known by the name"),
+        ("flat.png", [], "the name says what kind"),
         ("flat.zarr", ["--quality", "80"], "without loss"),
         ("flat.dzi", ["--macro"], "leave it out"),
         ("flat.tif", ["--study", "1.2.3"], "only a DICOM series"),

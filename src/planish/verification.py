@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planish.convert import Selection, open_selection, side_file
-from planish.errors import OptionError, PlanishError
+from planish.errors import OptionError, PlanishError, SlideNotFound
 from planish.fuse.flat import flatten
 from planish.fuse.options import FuseOptions
 from planish.model import Box
@@ -46,6 +46,8 @@ def verify_file(flat: Path, source: Path, map_path: Path | None = None, *, every
     PlanishError
         Where one of the files cannot be read, or the map does not fit the source.
     """
+    if not flat.exists():
+        raise SlideNotFound(f"{flat}: no such file or folder; check the path")
     container = find_container(flat)
     if container.source is None or container.reader is None:
         raise OptionError(f"{flat}: such tiles are all cut anew and tell nothing of the source's; verify another kind")

@@ -92,7 +92,8 @@ def _flatten(parser: argparse.ArgumentParser) -> None:
     _add_survey(parser)
     parser.add_argument("--heatmap", type=Path, metavar="OUT.png", help="draw which plane is sharp where, too")
     _add_composing(parser)
-    _add_writing(parser)
+    # A night writes TIFF, so it has no use for a study.
+    _add_writing(parser).add_argument("--study", metavar="UID", help="study that a DICOM series joins (a new one)")
     _add_recording(parser)
     _add_running(parser)
 
@@ -266,7 +267,6 @@ def _add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument("--label", action="store_true", help="copy the label image, which may show names")
     group.add_argument("--macro", action="store_true", help="copy the macro image, which may show names")
-    group.add_argument("--study", metavar="UID", help="study that a DICOM series joins (a new one)")
     return group
 
 

@@ -77,7 +77,7 @@ def find_container(path: Path) -> Container:
     if entry is None and path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
     if entry is None:
-        raise OptionError(f"{path}: what to write is known by the name; give one that ends in {', '.join(KINDS)}")
+        raise OptionError(f"{path}: the name says what kind of output it is; it ends in {', '.join(KINDS)}")
     try:
         container: Container = import_module(entry.module).CONTAINER
     except ModuleNotFoundError as error:
