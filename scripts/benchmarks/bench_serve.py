@@ -180,14 +180,16 @@ def run_poison(folder: Path, seconds: float) -> None:
             bad = [path.replace(slide_id(Path(healthy.name)), slide_id(Path(poison.name))) for path in tiles]
             truth = {path: running.get(path)[1] for path in tiles}
             load(running.root, tiles, 2, 4)
-            alone = load(running.root, tiles, seconds, 4)
-            with viewing(running.root, bad, seconds):
-                beside = load(running.root, tiles, seconds, 4)
+            for what, how in (("viewers", (16, 20)), ("all it can", (4, 0))):
+                alone = load(running.root, tiles, seconds, *how)
+                with viewing(running.root, bad, seconds):
+                    beside = load(running.root, tiles, seconds, *how)
+                print(f"{kind:<9} {what:<10} healthy p99 {alone['p99']:.1f} ms alone, {beside['p99']:.1f} ms beside it "
+                      f"({beside['p99'] / alone['p99']:.1f} ×), {alone['per second']:,.0f} and "
+                      f"{beside['per second']:,.0f}/s, {beside['wrong']:.0f} refused", flush=True)  # fmt: skip
             wrong = sum(running.get(path)[1] != body for path, body in truth.items())
+            print(f"{kind:<9} {wrong} wrong tiles of {len(truth)}", flush=True)
         poison.unlink()
-        print(f"{kind:<9} healthy p99 {alone['p99']:.1f} ms alone, {beside['p99']:.1f} ms beside it "
-              f"({beside['p99'] / alone['p99']:.1f} ×), {alone['per second']:,.0f} and {beside['per second']:,.0f}/s; "
-              f"{beside['wrong']:.0f} refused, {wrong} wrong tiles", flush=True)  # fmt: skip
 
 
 RUNS = {"load": (run_load, 8), "grid": (run_grid, 0), "soak": (run_soak, 3600), "poison": (run_poison, 10)}

@@ -124,9 +124,15 @@ def _ready(running: Service) -> bool:
         return False
 
 
-def load(root: str, paths: Sequence[str], seconds: float = 8, connections: int = 16) -> dict[str, float]:
-    """Ask for paths one after the other, from several connections: requests per second, p50 and p99 in ms, wrong."""
-    with _wrk(root, paths, LUA, seconds, connections) as asking:
+def load(
+    root: str, paths: Sequence[str], seconds: float = 8, connections: int = 16, pause: int = 0
+) -> dict[str, float]:
+    """Ask for paths one after the other, from several connections: requests per second, p50 and p99 in ms, wrong.
+
+    `pause` is in ms between an answer and the next request of a connection.
+    """
+    script = f"{LUA}function delay() return {pause} end\n" if pause else LUA
+    with _wrk(root, paths, script, seconds, connections) as asking:
         said, _ = asking.communicate()
     rate, middle, worst, wrong = map(float, re.findall(r"RESULT (.*)", said)[0].split())
     return {"per second": rate, "p50": middle, "p99": worst, "wrong": wrong}

@@ -65,7 +65,7 @@ class DecoderProcess:
     """
 
     def __init__(self, memory: int, heard: Callable[[DecoderProcess, Answer | None], None], niceness: int = 0) -> None:
-        self._heard, self._inbox, self._niceness = heard, Inbox(), niceness
+        self._heard, self._inbox = heard, Inbox()
         self._buffer = bytearray(_BUFFER)
         self._loop = asyncio.get_running_loop()
         self._socket, theirs = socket.socketpair()
@@ -73,6 +73,8 @@ class DecoderProcess:
         with theirs:
             # Begun in the thread of the loop, and ends with it.
             self._process = _begun(guarded, theirs, self._socket)
+        if niceness:  # it takes most of a second of a core to begin, maybe after every crash
+            _yield(self._process.pid, niceness)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._read)
         self.ready, self.alive, self.spent = False, True, False
@@ -148,8 +150,6 @@ class DecoderProcess:
         facts = json.loads(header)
         if not self.ready:
             self.ready = facts["hello"] == 1
-            if self._niceness:
-                _yield(self._process.pid, self._niceness)
             self._heard(self, None)
             return
         self.spent = self.spent or facts.get("spent") is True
