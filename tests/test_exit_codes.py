@@ -204,3 +204,12 @@ def test_the_help_tells_the_exit_codes(capsys: Say) -> None:
         main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "75 failed for a reason that may pass" in said
+
+
+def test_nobody_who_reads_on_is_no_failure_to_tell(slide: Path) -> None:
+    command = [sys.executable, "-m", "planish.cli", "info", str(slide)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as told:
+        assert told.stdout
+        assert told.stderr
+        told.stdout.close()
+        assert (told.stderr.read(), told.wait()) == (b"", 141)
