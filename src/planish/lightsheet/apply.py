@@ -13,12 +13,12 @@ from planish.lightsheet.fuseoptions import FuseOptions
 from planish.lightsheet.fusing import Fuser
 from planish.lightsheet.layout import Layout, make_folder
 from planish.lightsheet.maxima import maxima
-from planish.lightsheet.names import Look
+from planish.lightsheet.names import Fused
 from planish.lightsheet.overview import draw_overview
-from planish.lightsheet.parameters import Parameters
-from planish.lightsheet.settingsfile import TABLE, check_settings, save_record
+from planish.lightsheet.parameters import Parameters, Place
+from planish.lightsheet.settingsfile import SOURCE, TABLE, check_settings, save_record, source_key
 from planish.lightsheet.steps import Outcome, StepResult, Work
-from planish.lightsheet.units import Unit, find_units
+from planish.lightsheet.units import Unit, find_units, without_partner
 from planish.lightsheet.volume import open_volume, write_volume
 from planish.outputs import check_not_source
 from planish.report.record import Run
@@ -59,17 +59,21 @@ def fuse_dataset(
         Where the output was made with other settings.
     """
     options, run = options or FuseOptions(), Run("lightsheet fuse")
-    rows = {_key(row): row for row in table}
+    rows = {row.place: row for row in table}
     with run.stage("open"):
         data = open_dataset(source, options.part.specimen)
         looks = [look for look in data.looks if look in options.part]
         units = find_units(source, looks, options.pairs, options.channels)
     check_not_source(source, output / "SPM00")
     make_folder(output)
-    arguments = asdict(options) | {TABLE: {_name(row): asdict(row) for row in rows.values()}}
+    arguments = asdict(options) | {
+        SOURCE: source_key(source),
+        TABLE: {_name(row): asdict(row) for row in rows.values()},
+    }
     check_settings(output / RECORD, arguments, overwrite=options.output.overwrite)
+    save_record(output / RECORD, run, arguments, {})  # a run that is killed leaves word of its settings
     layout = Layout(output, options.output.format)
-    fuser, outcome = Fuser(data, options, layout), Outcome(gaps=list(data.gaps))
+    fuser, outcome = Fuser(data, options, layout), Outcome(gaps=[*data.gaps, *without_partner(looks, units)])
 
     def is_done(unit: Unit) -> bool:
         return layout.volume(unit.fused).exists() and not options.output.overwrite
@@ -90,20 +94,17 @@ def fuse_dataset(
     return StepResult(outcome, output, output / RECORD, save_record(output / RECORD, run, arguments, facts))
 
 
-def _key(row: Parameters) -> tuple[int, int, int, int]:
-    return row.specimen, row.time, row.first_camera, row.channel
-
-
 def _name(row: Parameters) -> str:
-    return Look(row.specimen, row.time, row.first_camera, row.channel).stem
+    cameras = (row.first_camera,) if row.second_camera is None else (row.first_camera, row.second_camera)
+    return Fused(row.specimen, row.time, cameras, row.channel).stem
 
 
-def _rows_of(unit: Unit, rows: dict[tuple[int, int, int, int], Parameters]) -> list[Parameters]:
-    keys = [(unit.specimen, unit.time, unit.cameras[0], channel) for channel in unit.channels]
-    for key in keys:
-        if key not in rows:
+def _rows_of(unit: Unit, rows: dict[Place, Parameters]) -> list[Parameters]:
+    for specimen, first, second, channel, time in unit.places:
+        if (specimen, first, second, channel, time) not in rows:
+            cameras = f"camera {first}" if second < 0 else f"cameras {first} and {second}"
             raise SlideError(
-                f"the table has no row for specimen {key[0]}, time {key[1]}, camera {key[2]}, channel {key[3]}; "
+                f"the table has no row for specimen {specimen}, time {time}, {cameras}, channel {channel}; "
                 "estimate it, or smooth the table, which fills gaps"
             )
-    return [rows[key] for key in keys]
+    return [rows[place] for place in unit.places]

@@ -47,7 +47,7 @@ class CameraRegistrationOptions:
                 f"registration compares planes of a slab: planes is at least 1 and half_slab at least 0, "
                 f"not {self.planes} and {self.half_slab}"
             )
-        if self.max_shift_px < 0 or self.max_angle_deg < 0:
+        if not (self.max_shift_px >= 0 and self.max_angle_deg >= 0):
             raise OptionError(f"search ranges are 0 or more, not {self.max_shift_px} px and {self.max_angle_deg}°")
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from planish.errors import OptionError, SlideError
+from planish.errors import OptionError
 from planish.files import check_output
 from planish.lightsheet.correct import MASK
 from planish.lightsheet.layout import FORMATS, Layout, make_folder
@@ -122,8 +122,6 @@ def _one(source: Source, target: Path, writing: VolumeOptions, progress: Progres
 
 
 def _mask(source: Source) -> Volume | None:
-    """Return the mask that lies in a volume or beside it."""
-    try:
-        return Sidecars(source.path.parent, source.path).labels(MASK)
-    except SlideError:
-        return None
+    """Return the mask that lies in a volume or beside it; one that is damaged is an error."""
+    beside = Sidecars(source.path.parent, source.path)
+    return beside.labels(MASK) if beside.has_labels(MASK) else None

@@ -21,13 +21,13 @@ from planish.lightsheet.globalmask import GlobalMasks
 from planish.lightsheet.layout import Layout, make_folder
 from planish.lightsheet.mask import Foreground, apply_mask
 from planish.lightsheet.maxima import maxima
-from planish.lightsheet.names import Look
+from planish.lightsheet.names import Fused, Look
 from planish.lightsheet.planeloop import by_planes
-from planish.lightsheet.settingsfile import check_settings, save_record
+from planish.lightsheet.settingsfile import SOURCE, check_settings, save_record, source_key
 from planish.lightsheet.steps import Outcome, StepResult, Work
 from planish.lightsheet.volume import Volume, write_volume
 from planish.outputs import check_not_source
-from planish.report.record import Run
+from planish.report.record import Run, RunRecord
 from planish.threads import Progress
 
 RECORD = "correct.record.json"
@@ -66,21 +66,32 @@ def correct_dataset(
     with run.stage("open"):
         raw = open_dataset(source, options.part.specimen, options.size)
         looks = [look for look in raw.looks if look in options.part]
+    if fused := next((look for look in looks if isinstance(look, Fused)), None):
+        raise SlideError(f"{source}: holds volumes that are fused already ({fused.stem}); name the raw ones")
     if not looks:
         raise SlideError(f"{source}: none of its time points is meant; there are {_span(raw)}")
     check_not_source(source, output / "SPM00")
     make_folder(output)
-    arguments = asdict(options)
+    arguments = asdict(options) | {SOURCE: source_key(source)}
     check_settings(output / RECORD, arguments, overwrite=options.output.overwrite)
+    known = backgrounds_of(output)
     outcome = Outcome(gaps=list(raw.gaps))
     step = _Correct(raw, Layout(output, options.output.format), options, dark_frames(raw))
+
+    def save(**facts: Any) -> RunRecord:
+        facts = {"source": _facts(raw), "backgrounds": known | step.backgrounds, "bad_pixels": step.bad, **facts}
+        return save_record(output / RECORD, run, arguments, facts)
+
+    def do(look: Look) -> None:
+        step.do(look)
+        save()
+
+    save()  # a run that is killed leaves word of its settings, and of what was taken off
     with run.stage("correct"):
         if options.mask.mode == "global":
             step.find_global(looks, outcome, progress)
-        Work("correct", lambda look: look.stem, step.is_done, step.do).over(looks, outcome, progress)
-    backgrounds = backgrounds_of(output) | step.backgrounds
-    facts = {"source": _facts(raw), "backgrounds": backgrounds, "bad_pixels": step.bad, **outcome.facts()}
-    return StepResult(outcome, output, output / RECORD, save_record(output / RECORD, run, arguments, facts))
+        Work("correct", lambda look: look.stem, step.is_done, do).over(looks, outcome, progress)
+    return StepResult(outcome, output, output / RECORD, save(**outcome.facts()))
 
 
 def backgrounds_of(folder: Path) -> dict[str, float]:

@@ -13,9 +13,9 @@ from planish.lightsheet.estimation import estimate_unit
 from planish.lightsheet.fuseoptions import EstimateOptions
 from planish.lightsheet.layout import make_folder
 from planish.lightsheet.parameters import Parameters, read_table, write_table
-from planish.lightsheet.settingsfile import check_settings, save_record
+from planish.lightsheet.settingsfile import SOURCE, check_settings, save_record, source_key
 from planish.lightsheet.steps import Outcome, StepResult, Work
-from planish.lightsheet.units import Unit, find_units
+from planish.lightsheet.units import Unit, find_units, without_partner
 from planish.outputs import beside
 from planish.report.record import Run
 from planish.threads import Progress
@@ -60,28 +60,25 @@ def estimate_dataset(
         units = find_units(source, looks, options.pairs, options.channels)
     make_folder(table.parent)
     check_output(table, overwrite=True)
-    arguments = asdict(options)
+    arguments = asdict(options) | {SOURCE: source_key(source)}
     check_settings(record_path, arguments, overwrite=options.overwrite or not table.exists())
-    rows = {} if options.overwrite or not table.exists() else {_key(row): row for row in read_table(table)}
+    save_record(record_path, run, arguments, {})  # a run that is killed leaves word of its settings
+    rows = {} if options.overwrite or not table.exists() else {row.place: row for row in read_table(table)}
     backgrounds = backgrounds_of(source)
-    outcome = Outcome(gaps=list(data.gaps))
+    outcome = Outcome(gaps=[*data.gaps, *without_partner(looks, units)])
 
     def is_done(unit: Unit) -> bool:
-        return all((unit.specimen, unit.time, unit.cameras[0], channel) in rows for channel in unit.channels)
+        return all(place in rows for place in unit.places)
 
     def do(unit: Unit) -> None:
         for row in estimate_unit(data, unit, options):
-            rows[_key(row)] = _with_backgrounds(row, unit, backgrounds)
+            rows[row.place] = _with_backgrounds(row, unit, backgrounds)
         write_table(table, rows.values(), overwrite=True)
 
     with run.stage("estimate"):
         Work("estimate", lambda unit: unit.fused.stem, is_done, do).over(units, outcome, progress)
     facts = {"rows": len(rows), **outcome.facts()}
     return StepResult(outcome, table, record_path, save_record(record_path, run, arguments, facts))
-
-
-def _key(row: Parameters) -> tuple[int, int, int, int]:
-    return row.specimen, row.time, row.first_camera, row.channel
 
 
 def _with_backgrounds(row: Parameters, unit: Unit, backgrounds: dict[str, float]) -> Parameters:

@@ -57,7 +57,7 @@ class MaskOptions:
             raise OptionError(f"no mask mode {self.mode!r}; use {', '.join(MODES)}")
         if not (self.gaussian.sigma > 0 and self.gaussian.axial_ratio > 0):
             raise OptionError(f"mask: sigma and axial ratio must be above 0, got {self.gaussian}")
-        if self.level < 0 or not 0 <= self.smallest <= 1 or self.slab < 1 or self.jobs < 1:
+        if not self.level >= 0 or not 0 <= self.smallest <= 1 or self.slab < 1 or self.jobs < 1:
             raise OptionError(
                 "mask: level must not be negative, smallest 0 to 1, slab and jobs at least 1; got "
                 f"level {self.level}, smallest {self.smallest}, slab {self.slab}, jobs {self.jobs}"

@@ -17,6 +17,10 @@ _DIGITS = 6
 """After the point: a millionth of a pixel."""
 
 
+Place = tuple[int, int, int, int, int]
+"""Specimen, cameras (-1 for none), channel, time."""
+
+
 @dataclass(frozen=True)
 class Parameters:
     """What brings the second camera onto the first, and a channel onto the first channel, at one time point.
@@ -68,6 +72,11 @@ class Parameters:
     def series(self) -> tuple[int, int, int, int]:
         """Specimen, cameras and channel: what rows of one series share, in the order of a table."""
         return self.specimen, self.first_camera, -1 if self.second_camera is None else self.second_camera, self.channel
+
+    @property
+    def place(self) -> Place:
+        """What tells a row from all others: its series, and the time."""
+        return (*self.series, self.time)
 
 
 COLUMNS = tuple(field.name for field in fields(Parameters))
@@ -167,10 +176,9 @@ def _value(name: str, cell: str) -> Any:
 def _check_unique(path: Path, rows: Sequence[Parameters]) -> None:
     seen = set()
     for row in rows:
-        key = row.series, row.time
-        if key in seen:
+        if row.place in seen:
             raise SlideError(
                 f"{path}: specimen {row.specimen}, time {row.time}, cameras {row.first_camera} and "
                 f"{row.second_camera}, channel {row.channel} is there twice; remove one row"
             )
-        seen.add(key)
+        seen.add(row.place)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,14 @@ from planish.report.record import Run, RunRecord
 
 TABLE = "table"
 """The argument that is a table: rows by name."""
+SOURCE = "source_key"
 _OF_THE_RUN = ("part", "jobs", "overwrite", "diagnostics")
 """Arguments that change no pixel."""
+
+
+def source_key(source: Path) -> str:
+    """Return what tells a source folder from others without naming it."""
+    return hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:16]
 
 
 def settings(arguments: Mapping[str, Any]) -> dict[str, Any]:

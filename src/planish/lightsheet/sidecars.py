@@ -34,11 +34,17 @@ class Sidecars:
     def __init__(self, folder: Path, volume: Path) -> None:
         self._folder, self._volume, self._stem = folder, volume, stem_of(volume)
 
+    def has_labels(self, name: str) -> bool:
+        """Whether there are labels of that name."""
+        return name in self._labels()
+
+    def _labels(self) -> dict[str, Path]:
+        inside = {path.name: path for path in (self._volume / _LABELS).glob("*") if path.is_dir()}
+        return _named(self._volume.parent, self._stem) | inside
+
     def labels(self, name: str) -> Volume:
         """Open labels, in the Zarr itself or in a file beside; SlideError where there are none of that name."""
-        inside = {path.name: path for path in (self._volume / _LABELS).glob("*") if path.is_dir()}
-        beside = _named(self._volume.parent, self._stem)
-        there = beside | inside
+        there = self._labels()
         if name not in there:
             raise SlideError(f"{self._volume}: has no labels {name!r}; {_listed(there)}")
         return open_volume(there[name])

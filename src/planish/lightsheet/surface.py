@@ -62,7 +62,7 @@ class SurfaceOptions:
         check_axis(self.axis)
         if self.views not in ("either", "both"):
             raise OptionError(f"the masks of 'either' or of 'both' views make a surface, not {self.views!r}")
-        if min(self.median, self.sigma, self.radius) < 0:
+        if not all(number >= 0 for number in (self.median, self.sigma, self.radius)):
             raise OptionError("a surface's median, sigma and radius are 0 or above")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from planish.errors import OptionError, SlideError
 from planish.lightsheet.names import Fused, Look
 from planish.lightsheet.options import Pair
+from planish.lightsheet.parameters import Place
 
 CHANNELS = ("separate", "fuse")
 """Channels are colours, each fused by itself; or the light sheets of one colour, which become one volume."""
@@ -38,6 +39,12 @@ class Unit:
     def fused(self) -> Fused:
         """What it is called."""
         return Fused(self.specimen, self.time, self.cameras, self.channels[0])
+
+    @property
+    def places(self) -> list[Place]:
+        """Of its rows in a table, one per channel."""
+        second = self.cameras[1] if len(self.cameras) > 1 else -1
+        return [(self.specimen, self.cameras[0], second, channel, self.time) for channel in self.channels]
 
     def look(self, camera: int, channel: int) -> Look:
         """Return one of its looks."""
@@ -85,9 +92,21 @@ def find_units(folder: Path, looks: Iterable[Look | Fused], pairs: tuple[Pair, .
         raise SlideError(
             f"{folder}: nothing to fuse: there are cameras {', '.join(map(str, sorted(cameras)))}, and of pairs "
             f"{' and '.join(f'{a},{b}' for a, b in pairs)} no two at one time point; name the pairs that there are "
-            "(--pairs), or fuse the channels of one camera (--channels fuse)"
+            "(--pair), or fuse the channels of one camera (--channels fuse)"
         )
     return found
+
+
+def without_partner(looks: Iterable[Look | Fused], units: Iterable[Unit]) -> list[str]:
+    """Return, for people, which looks are in none of the units."""
+    used = {
+        unit.look(camera, channel)
+        for unit in units
+        for camera in range(len(unit.cameras))
+        for channel in range(len(unit.channels))
+    }
+    alone = sorted(look.stem for look in looks if look not in used)
+    return [f"{len(alone)} volumes have no partner and are not fused: {', '.join(alone)}"] if alone else []
 
 
 def _side(pair: Pair, cameras: set[int], channels: str) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +13,14 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from planish.errors import SlideError
+from planish.errors import SlideError, WriteError
 from planish.files import replacing_folder
 from planish.lightsheet.lazyvolume import Volume
 from planish.lightsheet.volumeoptions import VolumeOptions
 from planish.lightsheet.zarrcodecs import fast_codecs
 from planish.lightsheet.zarrlevels import Levels
 from planish.lightsheet.zarrmetadata import OURS, image_attributes, labels_attributes, multiscale_of, voxel_of
+from planish.slide.foreign import reason
 from planish.threads import Progress
 
 LABELS = "labels"
@@ -25,15 +28,26 @@ LABELS = "labels"
 
 def write_zarr(path: Path, volume: Any, options: VolumeOptions, progress: Progress | None = None) -> Path:
     """Write an OME-Zarr. Memory: per thread two slabs of planes, each ten or as deep as a chunk."""
-    with replacing_folder(path, overwrite=options.overwrite, ours=_is_zarr) as temporary:
+    with replacing_folder(path, overwrite=options.overwrite, ours=_is_ours) as temporary:
         # With mode "w", zarr would remove the folder and make it anew.
         group = zarr.open_group(str(temporary), mode="a", zarr_format=3)
-        _write_image(temporary, group, volume, options, progress, label=False)
-        if options.labels:
-            labels = group.create_group(LABELS, attributes=labels_attributes(sorted(options.labels)))
-            for name in sorted(options.labels):
-                _write_image(temporary, labels.create_group(name), options.labels[name], options, progress, label=True)
+        try:
+            _write_images(temporary, group, volume, options, progress)
+        except RuntimeError as error:  # the errors of zarrs are in words only
+            if f"os error {errno.ENOSPC}" in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise WriteError(f"{path}: writing failed ({reason(error)}); nothing was left there") from error
     return path
+
+
+def _write_images(
+    temporary: Path, group: zarr.Group, volume: Any, options: VolumeOptions, progress: Progress | None
+) -> None:
+    _write_image(temporary, group, volume, options, progress, label=False)
+    if options.labels:
+        labels = group.create_group(LABELS, attributes=labels_attributes(sorted(options.labels)))
+        for name in sorted(options.labels):
+            _write_image(temporary, labels.create_group(name), options.labels[name], options, progress, label=True)
 
 
 def _write_image(
@@ -48,8 +62,13 @@ def _write_image(
     group.attrs.update(attributes)
 
 
-def _is_zarr(folder: Path) -> bool:
-    return (folder / "zarr.json").exists()
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a volume that planish wrote, which another may replace."""
+    try:
+        attributes = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        return OURS in attributes
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 class ZarrPlanes:
