@@ -21,7 +21,7 @@ const WHEEL = 40; // wheel units per plane; touchpads send many small ones
 
 export class SlideView {
   constructor(facts, view, report) {
-    Object.assign(this, { facts, report, stop: new AbortController(), focus: null, map: null, right: null, wheel: 0, again: null, keyed: false });
+    Object.assign(this, { facts, report, stop: new AbortController(), focus: null, map: null, right: null, wheel: 0, again: null, keyed: false, wanted: null });
     this.planes = facts.planes.length;
     this.state = { best: false, overlay: 0, layer: "plane", side: false, plane: this.planes >> 1 };
     this.opacity = OPACITY;
@@ -52,7 +52,7 @@ export class SlideView {
     pane.image.addEventListener("pointerdown", (event) => this.#point(pane, pane.place(event)));
     pane.image.addEventListener("pointerleave", () => this.#other(pane)?.markAt(null));
     pane.osd.addHandler("viewport-change", () => this.#moved(pane));
-    pane.osd.addHandler("resize", () => setTimeout(() => this.#moved(this.active)));
+    pane.osd.addHandler("resize", () => setTimeout(() => this.#resized()));
     pane.osd.addHandler("tile-load-failed", (event) => this.#failed(event));
     return pane;
   }
@@ -92,7 +92,14 @@ export class SlideView {
   }
 
   #restoreView(view) {
+    this.wanted = view;
     this.active.goTo(view);
+    this.#moved(this.active);
+  }
+
+  // A second pane may have halved the first one just before it was told where to go.
+  #resized() {
+    if (this.wanted) this.active.goTo(this.wanted);
     this.#moved(this.active);
   }
 
@@ -216,6 +223,7 @@ export class SlideView {
     $("slide-view").dataset.settled = false;
     this.timer = setTimeout(() => {
       if (!this.left.osd.world.getItemCount()) return;
+      this.wanted = null;
       history.replaceState(null, "", this.address);
       $("slide-view").dataset.settled = true;
     }, SETTLED);
