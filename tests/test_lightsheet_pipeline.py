@@ -159,7 +159,7 @@ def test_a_table_without_a_time_point_fails_that_one(data: Path, tmp_path: Path,
     fuse = ["fuse", data, tmp_path / "fused", "--table", tmp_path / "t.csv", "--no-diagnostics"]
     assert sheet(*fuse) == 1
     said = capsys.readouterr().out
-    assert "the table has no row for specimen 0, time 1, camera 0, channel 0" in said
+    assert "the table has no row for specimen 0, time 1, cameras 0 and 1, channel 0" in said
     assert (tmp_path / "fused/SPM00/TM000000" / f"{FUSED.format(0)}.zarr").exists()
     # With the row that was missing, it goes on from there; with another row for what is done, it does not.
     assert sheet("estimate", data, tmp_path / "t.csv", "--quiet") == 0
