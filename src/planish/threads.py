@@ -45,6 +45,13 @@ def in_threads(
             results.close()
 
 
+def each_in_threads(function: Callable[[int], object], count: int, jobs: int | None) -> None:
+    """Call a function with each number below `count`, in threads (None for one per core), and wait for all."""
+    with in_threads(function, ((index,) for index in range(count)), jobs or cores()) as results:
+        for _ in results:
+            pass
+
+
 def _as_they_come(gate: _Gate[Result], tasks: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Result, None, None]:
     parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered", pre_dispatch="n_jobs")
     yield from parallel(joblib.delayed(gate)(*task) for task in tasks)

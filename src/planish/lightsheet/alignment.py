@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from planish.errors import PlanishError
+from planish.errors import OptionError, PlanishError
 from planish.lightsheet.transform import Matrix, Rigid, move_image, rigid
 from planish.threads import cores, in_threads
 
@@ -98,6 +98,15 @@ def align(
 def quiet(image: Any) -> Image:
     """Return the 3 × 3 median: hot pixels, which stay when the specimen moves, cost 0.1 px and more (without, 0.08)."""
     return np.asarray(cv2.medianBlur(np.ascontiguousarray(image, np.float32), 3), np.float32)
+
+
+def check_shapes(what: str, first: Any, second: Any) -> None:
+    """Raise OptionError where two volumes are not of one shape, (Z, Y, X); `what` says whose they are."""
+    if len(first.shape) != 3 or tuple(first.shape) != tuple(second.shape):
+        raise OptionError(
+            f"the {what}' volumes are {tuple(first.shape)} and {tuple(second.shape)}; "
+            "crop them to one (planes, height, width) first"
+        )
 
 
 def check_score(what: str, score: float, least: float) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import OptionError
-from planish.lightsheet.alignment import Image, Search, align, check_score, quiet
+from planish.lightsheet.alignment import Image, Search, align, check_score, check_shapes, quiet
 from planish.lightsheet.transform import CameraTransform
 from planish.threads import cores, in_threads
 
@@ -81,7 +81,7 @@ def register_cameras(
         Where the best fit is worse than `min_score`.
     """
     options = options or CameraRegistrationOptions()
-    _check_shapes(first, second)
+    check_shapes("cameras", first, second)
     indices = _indices(first.shape[0], options, surface)
     search = Search(options.max_shift_px, options.max_shift_px, options.max_angle_deg, options.jobs)
     masks = None if surface is None else [np.abs(surface - z) <= options.half_slab for z in indices]
@@ -95,14 +95,6 @@ def _quiet_planes(volume: Any, indices: list[int], jobs: int | None) -> list[Ima
     """Read planes as float32 and take the single bright pixels out of them."""
     with in_threads(lambda z: quiet(volume[z]), ((z,) for z in indices), jobs or cores(), ordered=True) as planes:
         return list(planes)
-
-
-def _check_shapes(first: Any, second: Any) -> None:
-    if len(first.shape) != 3 or tuple(first.shape) != tuple(second.shape):
-        raise OptionError(
-            f"the cameras' volumes are {tuple(first.shape)} and {tuple(second.shape)}; "
-            "crop them to one (planes, height, width) first"
-        )
 
 
 def _indices(count: int, options: CameraRegistrationOptions, surface: NDArray[np.floating[Any]] | None) -> list[int]:

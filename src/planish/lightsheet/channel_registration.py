@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import OptionError
-from planish.lightsheet.alignment import Image, Search, align, check_score, quiet
+from planish.lightsheet.alignment import Image, Search, align, check_score, check_shapes, quiet
 from planish.lightsheet.transform import ChannelTransform
-from planish.threads import cores, in_threads
+from planish.threads import each_in_threads
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ def register_channels(first: Any, second: Any, options: ChannelRegistrationOptio
         Where the best fit is worse than `min_score`.
     """
     options = options or ChannelRegistrationOptions()
-    if len(first.shape) != 3 or tuple(first.shape) != tuple(second.shape):
-        raise OptionError(
-            f"the channels' volumes are {tuple(first.shape)} and {tuple(second.shape)}; "
-            "crop them to one (planes, height, width) first"
-        )
+    check_shapes("channels", first, second)
     ratio = options.axial_ratio
     # The camera is the same one, so x stays where it is.
     search = Search(2.0, options.max_shift_planes * ratio, options.max_angle_deg, options.jobs)
@@ -94,9 +90,7 @@ def _sections(volume: Any, options: ChannelRegistrationOptions) -> list[Image]:
     def take(z: int) -> None:
         cut[:, z] = _rows(np.asarray(volume[z]), rows)
 
-    with in_threads(take, ((z,) for z in range(planes)), options.jobs or cores()) as done:
-        for _ in done:
-            pass
+    each_in_threads(take, planes, options.jobs)
     return [_square(section, options.axial_ratio) for section in cut]
 
 

@@ -22,13 +22,12 @@ from planish.lightsheet.layout import Layout, make_folder
 from planish.lightsheet.mask import Foreground, apply_mask
 from planish.lightsheet.maxima import maxima
 from planish.lightsheet.names import Fused, Look
-from planish.lightsheet.planeloop import by_planes
 from planish.lightsheet.settingsfile import SOURCE, check_settings, save_record, source_key
 from planish.lightsheet.steps import Outcome, StepResult, Work
 from planish.lightsheet.volume import Volume, write_volume
 from planish.outputs import check_not_source
 from planish.report.record import Run, RunRecord
-from planish.threads import Progress
+from planish.threads import Progress, each_in_threads
 
 RECORD = "correct.record.json"
 MASK = "mask"
@@ -176,7 +175,7 @@ def _zero_outside(pixels: NDArray[Any], found: Foreground, jobs: int) -> None:
     def work(z: int) -> None:
         pixels[z] = apply_mask(pixels[z], found.mask[z])
 
-    by_planes(work, len(pixels), jobs)
+    each_in_threads(work, len(pixels), jobs)
 
 
 def _span(raw: Dataset) -> str:

@@ -14,7 +14,7 @@ from planish.lightsheet.badpixels import find_bad_pixels, replace_bad_pixels
 from planish.lightsheet.correctoptions import CorrectOptions
 from planish.lightsheet.lazyvolume import Volume
 from planish.lightsheet.mask import Foreground, MaskOptions, foreground
-from planish.lightsheet.planeloop import by_planes
+from planish.threads import each_in_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def correct_volume(
         bad = find_bad_pixels(volume, dark, options.bad_pixels)
     pixels = _replaced(volume, bad, options.output.jobs)
     level = _background(pixels, dark, options)
-    by_planes(lambda z: subtract(pixels[z], level), len(pixels), options.output.jobs)
+    each_in_threads(lambda z: subtract(pixels[z], level), len(pixels), options.output.jobs)
     found = foreground(pixels, mask_options(raw, options)) if masked and options.mask.mode != "none" else None
     return Corrected(pixels, bad, level, found)
 
@@ -82,7 +82,7 @@ def correct_volume(
 def _replaced(volume: NDArray[Any], bad: NDArray[np.bool_], jobs: int) -> NDArray[Any]:
     """Return a copy without bad pixels; turned volumes are views of others' pixels, maybe of a file."""
     pixels = np.empty(volume.shape, volume.dtype)
-    by_planes(lambda z: np.copyto(pixels[z], replace_bad_pixels(volume[z], bad)), len(pixels), jobs)
+    each_in_threads(lambda z: np.copyto(pixels[z], replace_bad_pixels(volume[z], bad)), len(pixels), jobs)
     return pixels
 
 

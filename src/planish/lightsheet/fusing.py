@@ -20,10 +20,10 @@ from planish.lightsheet.layout import Layout
 from planish.lightsheet.lazyvolume import Voxel
 from planish.lightsheet.middles import Middles, middles_of
 from planish.lightsheet.parameters import Parameters
-from planish.lightsheet.planeloop import by_planes
 from planish.lightsheet.surface import transition_surface
 from planish.lightsheet.transform import ChannelTransform, apply_camera, apply_channel, covered, move_image
 from planish.lightsheet.units import Unit
+from planish.threads import each_in_threads
 
 Surface = NDArray[np.float32]
 
@@ -108,7 +108,7 @@ class Fuser:
             multiply(view.pixels, factor, jobs)
         # What the second camera does not see is the first one's alone.
         unseen = ~covered((first.pixels.shape[1], first.pixels.shape[2]), found)
-        by_planes(lambda z: np.copyto(second.pixels[z], first.pixels[z], where=unseen), len(first.pixels), jobs)
+        each_in_threads(lambda z: np.copyto(second.pixels[z], first.pixels[z], where=unseen), len(first.pixels), jobs)
         surface = None
         if maps and self.options.camera.method == "adaptive":
             surface = camera_surface(maps[0], maps[1].moved(found), self.options.transition)
@@ -128,7 +128,7 @@ class Fuser:
             multiply(made.pixels, factor, jobs)
         depth, _, width = first.pixels.shape
         seen = move_image(np.ones((depth, width), np.float32), told.matrix((depth, width), ratio)) > 0.999
-        by_planes(lambda z: np.copyto(second.pixels[z], first.pixels[z], where=~seen[z]), depth, jobs)
+        each_in_threads(lambda z: np.copyto(second.pixels[z], first.pixels[z], where=~seen[z]), depth, jobs)
         surface = None
         if self.options.channel.method == "adaptive":
             surface = self._sheet_surface(unit)
@@ -202,7 +202,7 @@ def multiply(pixels: NDArray[Any], factor: float, jobs: int) -> None:
             scaled = np.clip(np.rint(scaled), limits.min, limits.max)
         pixels[z] = scaled
 
-    by_planes(work, len(pixels), jobs)
+    each_in_threads(work, len(pixels), jobs)
 
 
 def channel_of(row: Parameters) -> ChannelTransform:

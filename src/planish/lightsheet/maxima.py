@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SLAB = 10
+from planish.lightsheet.stored import SLAB
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,12 @@ def maxima(volume: Any, progress: Callable[[int, int], None] | None = None) -> M
     depth, height, width = volume.shape
     xy = np.zeros((height, width), volume.dtype)
     xz, yz = np.zeros((depth, width), volume.dtype), np.zeros((height, depth), volume.dtype)
-    for z in range(0, depth, _SLAB):
-        planes = np.asarray(volume[z : z + _SLAB])
+    for z in range(0, depth, SLAB):
+        planes = np.asarray(volume[z : z + SLAB])
         highest = planes.max(axis=0)
         xy = np.maximum(xy, highest) if z else highest
-        xz[z : z + _SLAB] = planes.max(axis=1)
-        yz[:, z : z + _SLAB] = planes.max(axis=2).T
+        xz[z : z + SLAB] = planes.max(axis=1)
+        yz[:, z : z + SLAB] = planes.max(axis=2).T
         if progress:
-            progress(min(z + _SLAB, depth), depth)
+            progress(min(z + SLAB, depth), depth)
     return Maxima(xy, xz, yz)

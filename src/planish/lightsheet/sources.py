@@ -9,9 +9,7 @@ from pathlib import Path
 
 from planish.lightsheet.dataset import open_dataset
 from planish.lightsheet.names import Fused, Look, parse, parse_raw
-from planish.lightsheet.volume import Volume, open_volume, stem_of
-
-_ZARR = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+from planish.lightsheet.volume import Volume, is_zarr, open_volume, stem_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Source:
 
 def is_data_set(path: Path) -> bool:
     """Whether a path is a folder that is not itself a volume."""
-    return path.is_dir() and not any((path / name).exists() for name in _ZARR)
+    return path.is_dir() and not is_zarr(path)
 
 
 def find_sources(path: Path) -> tuple[list[Source], tuple[str, ...]]:

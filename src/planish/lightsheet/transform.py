@@ -6,7 +6,6 @@ with its rings around bright spots 73. Outside of the view there is 0, as in a v
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import atan2, cos, degrees, radians, sin
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planish.errors import OptionError
-from planish.threads import cores, in_threads
+from planish.threads import each_in_threads
 
 Matrix = NDArray[np.float64]
 """(2, 3): from a pixel (x, y, 1) of the first image to one of the second."""
@@ -190,7 +189,7 @@ def apply_camera(
     def move(z: int) -> None:
         target[z] = move_image(np.asarray(volume[z]), matrix, nearest=nearest)
 
-    _each(move, planes, jobs)
+    each_in_threads(move, planes, jobs)
     return target
 
 
@@ -219,11 +218,5 @@ def apply_channel(
     def move(y: int) -> None:
         target[:, y] = move_image(np.asarray(volume[:, y]), matrix)
 
-    _each(move, height, jobs)
+    each_in_threads(move, height, jobs)
     return target
-
-
-def _each(move: Callable[[int], None], count: int, jobs: int | None) -> None:
-    with in_threads(move, ((index,) for index in range(count)), jobs or cores()) as done:
-        for _ in done:
-            pass

@@ -22,6 +22,11 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZARR = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a path is the folder of a Zarr."""
+    return path.is_dir() and any((path / name).exists() for name in _ZARR)
+
+
 def stem_of(path: Path) -> str:
     """Return a file's name up to the first dot: without ``.ome.tif``, or what a mask or projection is called."""
     return path.name.split(".")[0]
@@ -51,7 +56,7 @@ def open_volume(path: str | Path, width: int | None = None, height: int | None =
         raise SlideNotFound(f"{path}: no such file; check the name")
     if path.suffix.lower() == ".stack":
         return _open_stack(path, width, height)
-    if path.is_dir() and any((path / name).exists() for name in _ZARR):
+    if is_zarr(path):
         from planish.lightsheet.zarrvolume import open_zarr
 
         return open_zarr(path)
